@@ -1,0 +1,36 @@
+# Targets for people: demo, test, ui, check, bench. Needs Python 3.11 or newer, make, and the package registries.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test ui check bench samples clean
+
+demo: $(STAMP)  ## the main job on the bundled inbox
+	$(BIN)/lnob demo
+
+test: $(STAMP)  ## all tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+
+ui: $(STAMP)  ## the Dagster UI on this machine, history kept
+	$(BIN)/lnob ui
+
+check: $(STAMP)  ## format, lint, types, mappings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lnob lint
+
+bench: $(STAMP)  ## benchmarks: ratios measured in one run
+	$(BIN)/python -m benchmarks.pipeline
+
+samples: $(STAMP)  ## make the bundled synthetic submissions anew
+	$(BIN)/python -m data.make_samples
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:  ## remove what the pipeline made; the environment stays
+	rm -rf data/lake data/published .dagster

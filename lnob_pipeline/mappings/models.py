@@ -1,0 +1,371 @@
+"""The mapping languages as typed models: what a file under indicator_mappings/ may say.
+
+Here belong the shapes and the rules that one file can be checked against alone. Reading the files is in load.py, rules
+across files are in lint.py, the expression language is in expressions.py. The words follow DDI (variable, instrument,
+universe) and SDMX (series, dimension, code).
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MISSING_KINDS = ("dont_know", "refused", "not_asked", "unmapped")
+"""Codes that every coded variable may take beside its own; for a number they stand in `<variable>_missing`."""
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+VariableUnit = Literal["household", "person", "respondent"]
+MissingKind = Literal["dont_know", "refused", "not_asked", "unmapped"]
+MissingRule = Literal["exclude", "not_in_numerator"]
+
+
+class Model(BaseModel):
+    """A strict, frozen model: an unknown key in a file is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Variable(Model):
+    """One harmonised question. `type` code: one code; codes: several; number; text; date."""
+
+    label: str
+    unit: VariableUnit
+    type: Literal["code", "codes", "number", "text", "date"]
+    codes: dict[str, str] = {}
+    codes_from: Literal["groups"] | None = None
+    measure: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    source: str
+
+    @model_validator(mode="after")
+    def _type_and_codes_agree(self) -> Variable:
+        if (self.type in ("code", "codes")) != bool(self.codes or self.codes_from):
+            raise ValueError("a variable of type code or codes lists its codes, and no other does")
+        if self.type == "number" and self.measure is None:
+            raise ValueError("a number says its measure (minutes, persons, years ...)")
+        if reserved := set(self.codes) & set(MISSING_KINDS):
+            raise ValueError(f"{sorted(reserved)} are kept for missing answers")
+        return self
+
+
+class DerivedVariable(Model):
+    """A variable computed from others by an expression; always coded.
+
+    A form that lacks one of the questions cannot give the variable, except for those named `optional`: without them the
+    expression still classifies everybody.
+    """
+
+    label: str
+    unit: VariableUnit
+    type: Literal["code"]
+    codes: dict[str, str]
+    expression: str
+    optional: list[str] = []
+    source: str
+
+
+class VariableFile(Model):
+    """One file of the question bank, one topic."""
+
+    topic: Identifier
+    title: str
+    variables: dict[Identifier, Variable]
+    derived: dict[Identifier, DerivedVariable] = {}
+
+
+class OfficialCode(Model):
+    """Where the official code list has a place for a group."""
+
+    dimension: str
+    code: str
+
+
+class Group(Model):
+    """A marginalised group. A sensitive group is never shown below the first administrative level."""
+
+    label: str
+    official: OfficialCode | None
+    sensitive: bool
+
+
+class GroupFile(Model):
+    """The groups of the partnership."""
+
+    groups: dict[Identifier, Group]
+
+
+class Country(Model):
+    """A country of the partnership."""
+
+    m49: Annotated[str, Field(pattern=r"^\d{3}$")]
+    name: str
+    languages: list[str]
+    calendar: Literal["gregorian", "bikram_sambat"]
+    phone: str
+    admin1: dict[str, str]
+
+
+class CountryFile(Model):
+    """The countries of the partnership by ISO 3166-1 alpha-3 code."""
+
+    countries: dict[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], Country]
+
+
+class Category(Model):
+    """One category of a breakdown; `official` holds the UN SDG API codes that mean the same."""
+
+    label: str
+    when: str
+    official: list[str] = []
+    sdmx: str | None = None
+
+
+class Breakdown(Model):
+    """A dimension of the strata."""
+
+    label: str
+    unit: VariableUnit
+    official_dimension: str | None
+    sdmx_dimension: str | None
+    categories: dict[str, Category] = {}
+    categories_from: Literal["groups"] | None = None
+
+
+class BreakdownFile(Model):
+    """All breakdowns, in the order of the columns of the tables."""
+
+    breakdowns: dict[Identifier, Breakdown]
+
+
+class Share(Model):
+    """A proportion: `numerator` among the rows where `universe` holds.
+
+    `missing` says for each kind of missing answer of the numerator's variables whether the row leaves the denominator
+    or stays in it as not in the numerator.
+    """
+
+    universe: str
+    numerator: str
+    missing: dict[MissingKind, MissingRule]
+
+
+class Measure(Model):
+    """How a series is computed from variables.
+
+    unit: household (each household counts household_weight x weight_by), person (household weight) or respondent
+    (household weight x eligible adults). statistic: proportion (one share) or mean_of_shares (several, each with its
+    own denominator).
+    """
+
+    unit: VariableUnit
+    weight: Literal["household", "household_size", "person", "respondent"]
+    statistic: Literal["proportion", "mean_of_shares"]
+    shares: Annotated[list[Share], Field(min_length=1)]
+    self_report: bool = False
+
+    @model_validator(mode="after")
+    def _weight_fits_unit(self) -> Measure:
+        allowed = {"household": {"household", "household_size"}, "person": {"person"}, "respondent": {"respondent"}}
+        if self.weight not in allowed[self.unit]:
+            raise ValueError(f"a measure of unit {self.unit} cannot be weighted by {self.weight}")
+        if self.statistic == "proportion" and len(self.shares) != 1:
+            raise ValueError("a proportion has one share; several make a mean_of_shares")
+        return self
+
+
+class Series(Model):
+    """An official series of the indicator: the slice that stands for the whole, and the measure that matches it."""
+
+    code: Annotated[str, Field(pattern=r"^[A-Z0-9_]+$")]
+    title: str
+    unit: str
+    headline: dict[str, str] = {}
+    match: Literal["exact", "adapted", "proxy"]
+    adapted_because: str | None = None
+    measure: Measure
+
+    @model_validator(mode="after")
+    def _adapted_says_why(self) -> Series:
+        if (self.match != "exact") != bool(self.adapted_because):
+            raise ValueError("a measure that is adapted or a proxy says why (adapted_because), an exact one does not")
+        return self
+
+
+class Breakdowns(Model):
+    """`required` by the title or the metadata of the indicator, `lnob` by the pledge; `crossings` required together.
+
+    `outside_universe` names the categories that the universe rules out (no men in 5.3.1), so that nobody misses them.
+    """
+
+    required: list[str]
+    lnob: list[str]
+    crossings: list[list[str]] = []
+    outside_universe: dict[str, list[str]] = {}
+
+
+class Indicator(Model):
+    """One SDG indicator: what it means, how citizen data can compute it, who may serve it."""
+
+    indicator: Annotated[str, Field(pattern=r"^\d{1,2}\.[0-9a-z]{1,2}\.\d{1,2}[a-z]?$")]
+    title: str
+    definition_version: str
+    official_definition_versions: list[str]
+    series: Annotated[list[Series], Field(min_length=1)]
+    reference_period: str
+    breakdowns: Breakdowns
+    sensitive: bool = False
+    served_by: dict[
+        Literal["household_survey", "score_card", "focus_group", "interview", "policy_review"],
+        Literal["A", "C", "D", "E"],
+    ]
+    source: str
+
+    @property
+    def goal(self) -> str:
+        """The goal, as text."""
+        return self.indicator.split(".")[0]
+
+
+class Column(Model):
+    """How one source column answers a variable, or why it is left out.
+
+    `codes` maps what is in the file to the codes of the variable. `positive` names the source codes that mean yes where
+    the variable is a yes/no one: polarity is said, never assumed. `missing` lists the source codes for each missing
+    kind. `multiply` turns the source's measure into the variable's. `select` multiple: a list of codes with `separator`.
+    `role` is for evidence (score cards, discussions, interviews, reviews): what part of a statement the column holds.
+    """
+
+    variable: str | None = None
+    role: (
+        Literal["statement", "group", "score", "answer", "document", "participants", "kind", "admin1", "source"] | None
+    ) = None
+    exclude: (
+        Literal["identifier", "free_text", "technical", "option_column", "note", "consent", "not_used", "paradata"]
+        | None
+    ) = None
+    reason: str | None = None
+    codes: dict[str, str] = {}
+    positive: list[str] = []
+    negative: list[str] = []
+    missing: dict[Literal["dont_know", "refused", "not_asked"], list[str]] = {}
+    multiply: float = 1.0
+    select: Literal["one", "multiple"] = "one"
+    separator: str = " "
+    reported_by: Literal["self", "proxy", "head"] = "self"
+
+    @model_validator(mode="after")
+    def _mapped_or_excluded(self) -> Column:
+        if [self.variable, self.role, self.exclude].count(None) != 2:
+            raise ValueError("a column has one of: variable (a question), role (a part of evidence), exclude (why not)")
+        if self.exclude == "not_used" and not self.reason:
+            raise ValueError("a column that is not used says why (reason)")
+        return self
+
+
+class Record(Model):
+    """One table of the source: a sheet, a repeat, a file in a zip. `key` identifies its rows inside the file."""
+
+    table: str
+    unit: Literal["household", "person", "score", "participant", "excerpt", "answer", "group", "action"]
+    key: str | None = None
+    identity: str | None = None
+    parent: str | None = None
+    parent_key: str | None = None
+    columns: dict[str, Column]
+
+
+class Consent(Model):
+    """The consent question: rows without an affirmative code are counted and their answers kept nowhere."""
+
+    record: str
+    column: str
+    affirmative: list[str]
+
+
+class Statement(Model):
+    """One thing that was scored, coded or asked, and the indicator that it speaks to.
+
+    A statement is evidence of class D or E: it never becomes a share of a population.
+    """
+
+    indicator: str
+    code: Identifier
+    label: str
+
+
+class Scale(Model):
+    """The scale of a score card."""
+
+    minimum: float
+    maximum: float
+    better: Literal["high", "low"]
+
+
+class Review(Model):
+    """Who read the mapping, when, against what."""
+
+    by: str
+    date: datetime.date
+    source: str
+
+
+class Instrument(Model):
+    """One version of one questionnaire: how it says the variables."""
+
+    instrument: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    title: str
+    version: str
+    data_type: Literal["household_survey", "score_card", "focus_group", "interview", "policy_review"]
+    languages: list[str]
+    calendar_columns: dict[str, Literal["bikram_sambat_possible"]] = {}
+    consent: Consent | None = None
+    records: dict[Identifier, Record]
+    statements: dict[str, Statement] = {}
+    scale: Scale | None = None
+    reviewed: Review
+
+    @model_validator(mode="after")
+    def _parents_exist(self) -> Instrument:
+        for name, record in self.records.items():
+            if record.parent is not None and record.parent not in self.records:
+                raise ValueError(f"record {name}: parent {record.parent} is not a record of this instrument")
+        if self.consent and self.consent.record not in self.records:
+            raise ValueError(f"consent.record {self.consent.record} is not a record of this instrument")
+        return self
+
+
+class NotApplicable(Model):
+    """Indicators, targets or goals (`14`, `14.7`, `14.7.1`) that do not apply to some countries, and why."""
+
+    indicators: Annotated[list[str], Field(min_length=1)]
+    countries: Annotated[list[str], Field(min_length=1)]
+    because: str
+    reviewed: Review
+
+
+class SeriesScope(Model):
+    """What an official series has a place for.
+
+    `admits` lists, for the dimensions that the content constraints restrict, the API codes beside the total; a
+    dimension that is not named admits every code. `expected_period_years` is the usual distance between two figures.
+    """
+
+    admits: dict[str, list[str]] = {}
+    expected_period_years: Annotated[int, Field(ge=1)] | None = None
+    source: str
+
+
+class ApplicabilityFile(Model):
+    """Where an official series can say something at all."""
+
+    not_applicable: list[NotApplicable] = []
+    series: dict[str, SeriesScope] = {}
+
+
+class RetiredFile(Model):
+    """Ids that were in use once: nothing disappears silently."""
+
+    retired: dict[str, str]

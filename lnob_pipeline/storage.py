@@ -1,0 +1,122 @@
+"""The only writer of files: whole or not at all, and the same bytes for the same input.
+
+Here belong atomic writes, private folders, the layout of the lake and the deterministic Parquet form. Meaning of tables
+is in tables.py. A file is written beside its place, flushed to disk and renamed, so that a reader or a crash sees the
+old file or the new one (rename(2), fsync(2)).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from lnob_pipeline.tables import Table
+
+PRIVATE = 0o700
+ROW_GROUP_SIZE = 100_000
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder that only its owner can enter (mode 0700), and return it."""
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(PRIVATE)
+    return path
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the same folder; on success flush it and rename it to `path`, else remove it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        flush(temporary)
+        temporary.replace(path)
+        flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Force a file's or a folder's content to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes) -> str:
+    """Write bytes whole; return their sha256."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
+    return sha256_bytes(content)
+
+
+def sha256_bytes(content: bytes) -> str:
+    """The sha256 of bytes, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """The sha256 of a file, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def in_form(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """The frame with the table's columns, order and types, sorted by its key and then by every other column.
+
+    Raises pl.exceptions.PolarsError where a column is absent or a value does not fit its type.
+    """
+    extra = [name for name in frame.columns if name not in table.schema] if table.open else []
+    shaped = frame.select([pl.col(name).cast(kind) for name, kind in table.schema.items()] + sorted(extra))
+    keys = [*table.key, *(name for name in shaped.columns if name not in table.key)]
+    return shaped.sort(keys, nulls_last=True, maintain_order=True)
+
+
+def write_table(frame: pl.DataFrame, table: Table, path: Path) -> str:
+    """Write one Parquet file of a table (zstd, one chunk, descriptions in the Arrow metadata); return its sha256."""
+    if table.visibility != "public":
+        private_folder(path.parent)
+    shaped = in_form(frame, table)
+    arrow = shaped.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(table.arrow(shaped.columns))
+    with written_whole(path) as temporary:
+        pq.write_table(
+            arrow,
+            temporary,
+            compression="zstd",
+            row_group_size=ROW_GROUP_SIZE,
+            write_page_checksum=True,
+            store_schema=True,
+        )
+        digest = sha256_file(temporary)
+    return digest
+
+
+def table_path(lake: Path, table: Table, partition: str | None = None) -> Path:
+    """Where a table lies in the lake: <lake>/<table>.parquet, or <lake>/<table>/<submission>.parquet."""
+    if table.partitioned != (partition is not None):
+        raise ValueError(f"table {table.name}: {'needs' if table.partitioned else 'has no'} partition")
+    return lake / table.name / f"{partition}.parquet" if partition else lake / f"{table.name}.parquet"
+
+
+def read_table(lake: Path, table: Table, partition: str | None = None) -> pl.DataFrame:
+    """Read one file of a table; an absent file is an empty table."""
+    path = table_path(lake, table, partition)
+    return pl.read_parquet(path) if path.exists() else table.empty()
+
+
+def read_partitions(lake: Path, table: Table, partitions: list[str]) -> pl.DataFrame:
+    """Read the given partitions of a table in the order given; absent files are left out."""
+    frames = [read_table(lake, table, key) for key in partitions if table_path(lake, table, key).exists()]
+    return pl.concat([table.empty(), *frames], how="diagonal" if table.open else "vertical")

@@ -1,0 +1,566 @@
+"""Every table of the project: columns, types, units, keys, descriptions, who may see it.
+
+One declaration serves the Polars schema, the Arrow field metadata, the Dagster column schema, the DuckDB comments and
+the data dictionary. Here belongs meaning; how a table is computed is in the stage packages, how it is written in
+storage.py. Asset = Parquet file = DuckDB table, by the same name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from lnob_pipeline.mappings.load import Mappings
+
+Kind = Literal["text", "integer", "number", "boolean", "date"]
+POLARS: dict[Kind, pl.DataType] = {
+    "text": pl.String(),
+    "integer": pl.Int32(),
+    "number": pl.Float64(),
+    "boolean": pl.Boolean(),
+    "date": pl.Date(),
+}
+ARROW: dict[Kind, pa.DataType] = {
+    "text": pa.string(),
+    "integer": pa.int32(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: name, kind, one sentence, and the unit where it is a number."""
+
+    name: str
+    kind: Kind
+    description: str
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table. `open` tables carry text columns of the source beside the declared ones (responses).
+
+    visibility: sealed (may hold identifiers), closed (no identifiers, not for publication), public.
+    """
+
+    name: str
+    stage: str
+    description: str
+    visibility: Literal["sealed", "closed", "public"]
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    partitioned: bool = False
+    open: bool = False
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """Column name -> Polars type, in order."""
+        return {column.name: POLARS[column.kind] for column in self.columns}
+
+    def empty(self) -> pl.DataFrame:
+        """The table without rows."""
+        return pl.DataFrame(schema=self.schema)
+
+    def arrow(self, names: Sequence[str] | None = None) -> pa.Schema:
+        """The Arrow schema with a description and a unit on every field; source columns of open tables are text."""
+        declared = {column.name: column for column in self.columns}
+        fields = []
+        for name in names if names is not None else list(declared):
+            column = declared.get(name) or Column(name, "text", "Column of the source file, as text")
+            metadata = {"description": column.description} | ({"unit": column.unit} if column.unit else {})
+            fields.append(pa.field(name, ARROW[column.kind], metadata=metadata))
+        return pa.schema(fields, metadata={"description": self.description, "visibility": self.visibility})
+
+
+def _text(name: str, description: str) -> Column:
+    return Column(name, "text", description)
+
+
+def _integer(name: str, description: str, unit: str | None = None) -> Column:
+    return Column(name, "integer", description, unit)
+
+
+def _number(name: str, description: str, unit: str | None = None) -> Column:
+    return Column(name, "number", description, unit)
+
+
+def _flag(name: str, description: str) -> Column:
+    return Column(name, "boolean", description)
+
+
+SUBMISSION = _text("submission_id", "Identifier of the hand-in: <iso3>-<year>-<slug>")
+VERSION = _text("version", "Content hash of the hand-in: sha256 over the manifest and the files")
+ISO3 = _text("iso3", "Country, ISO 3166-1 alpha-3")
+INDICATOR = _text("indicator", "SDG indicator")
+SERIES = _text("series", "UN series code")
+STRATUM_DIMENSIONS = ("sex", "age", "location", "disability", "wealth", "marginalised_group")
+STRATUM = (
+    _text("stratum", "Breakdown cell as name=code joined by ';' in the order of the dimensions; _T is the headline"),
+    _text("sex", "F, M; _T is the total"),
+    _text("age", "Age band in years; _T is the total of the universe"),
+    _text("location", "U urban, R rural; _T is the total"),
+    _text("disability", "yes, no by the Washington Group Short Set; _T is the total"),
+    _text("wealth", "Q1 to Q5; _T is the total"),
+    _text("marginalised_group", "Code of indicator_mappings/groups.yaml; _T is the total"),
+)
+
+SUBMISSIONS = Table(
+    "submissions",
+    "submissions",
+    "The ledger: one row for each version of each hand-in that was received",
+    "closed",
+    ("submission_id", "received_at", "version"),
+    (
+        SUBMISSION,
+        VERSION,
+        ISO3,
+        _text("data_type", "household_survey, score_card, focus_group, interview or policy_review"),
+        _text("instrument", "Instrument that maps the questionnaire"),
+        _text("state", "received, superseded, withdrawn or unreadable (the manifest cannot be used)"),
+        _text("reason", "Why the state is what it is; empty for received"),
+        _text("received_at", "When the version was first seen, ISO 8601, UTC"),
+        _text("manifest", "The manifest as JSON; null when it cannot be used"),
+    ),
+    partitioned=True,
+)
+SEALED_FILES = Table(
+    "sealed_files",
+    "submissions",
+    "The files of each hand-in as kept in the sealed folder under their sha256",
+    "sealed",
+    ("submission_id", "version", "path"),
+    (
+        SUBMISSION,
+        VERSION,
+        _text("path", "File name as the partner gave it"),
+        _text("role", "data, form, participants or codebook"),
+        _text("format", "Format as the manifest declares it"),
+        _text("sha256", "Content hash and name in the sealed folder"),
+        Column("bytes", "integer", "Size of the file", "bytes"),
+    ),
+    partitioned=True,
+)
+RESPONSES = Table(
+    "responses",
+    "validation",
+    "Accepted answers as text, one row for each record of the source, identifiers and free text taken out",
+    "closed",
+    ("submission_id", "record", "row_number"),
+    (
+        SUBMISSION,
+        _text("record", "Record of the instrument: household, person, score ..."),
+        _integer("row_number", "Row in the partner's file; its header is row 1"),
+        _text("record_key", "Key of the row inside the submission"),
+        _text("parent_key", "Key of the parent row; null for a top record"),
+    ),
+    partitioned=True,
+    open=True,
+)
+QUARANTINE = Table(
+    "quarantine",
+    "validation",
+    "Rows and cells that were not accepted, with the rule and the reason; of refused rows only number and rule",
+    "closed",
+    ("submission_id", "file", "sheet", "row_number", "column", "rule_id"),
+    (
+        SUBMISSION,
+        _text("record", "Record of the instrument"),
+        _text("file", "File as the partner named it; its role where the name could identify a person"),
+        _text("sheet", "Sheet or table as the partner named it"),
+        _integer("row_number", "Row in the partner's file; its header is row 1"),
+        _text("column", "Column header as the partner wrote it; null for a whole row"),
+        _text("rule_id", "Rule of the fixed list"),
+        _text("effect", "row (the row is out), cell (the answer is out, the row stays) or refused (consent)"),
+        _text("written", "What the cell holds, only where it cannot identify a person"),
+        _text("reason", "Why it was not accepted"),
+        _text("mend", "What the partner can do"),
+    ),
+    partitioned=True,
+)
+VALIDATION_RESULTS = Table(
+    "validation_results",
+    "validation",
+    "Result of every rule on every submission, as counts",
+    "closed",
+    ("submission_id", "rule_id", "engine", "record", "column", "expectation"),
+    (
+        SUBMISSION,
+        _text("rule_id", "Rule of the fixed list"),
+        _text("severity", "blocking, warning or information"),
+        _text("engine", "contract (Polars) or great_expectations"),
+        _text("record", "Record of the instrument; null for the whole submission"),
+        _text("column", "Column header as the partner wrote it; null for a whole record"),
+        _text("expectation", "Name of the expectation or of the contract check"),
+        _text("outcome", "passed, failed or not_applicable"),
+        _integer("n_checked", "Rows or items looked at"),
+        _integer("n_failed", "Rows or items that failed"),
+        _text("message", "What was found, without any value"),
+    ),
+    partitioned=True,
+)
+VALIDATION_OUTCOMES = Table(
+    "validation_outcomes",
+    "validation",
+    "Decision on each version: what was accepted, what was not, why",
+    "closed",
+    ("submission_id", "version"),
+    (
+        SUBMISSION,
+        VERSION,
+        _text("state", "accepted, accepted_with_flags, waiting_for_review or rejected"),
+        _text("reasons", "Reasons for a rejection or for flags, joined by ' | '"),
+        _integer("n_rows", "Rows of the main record in the files"),
+        _integer("n_accepted", "Rows of the main record accepted"),
+        _integer("n_quarantined", "Rows of the main record in quarantine"),
+        _integer("n_refused", "Rows of the main record without consent; their answers are kept nowhere"),
+        _number("quarantine_share", "Quarantined rows over rows with consent", "share"),
+        _flag("citizen_data", "At least level 4 engagement in design or collection"),
+        _text("mapping_version", "Hash of the instrument and question bank that were applied"),
+    ),
+    partitioned=True,
+)
+CITIZEN_EVIDENCE = Table(
+    "citizen_evidence",
+    "harmonisation",
+    "What score cards, discussions, interviews and policy reviews say of an indicator: never a population proportion",
+    "public",
+    ("submission_id", "indicator", "evidence_type", "statement", "marginalised_group", "area"),
+    (
+        SUBMISSION,
+        ISO3,
+        INDICATOR,
+        _text("evidence_type", "score_card, provider_score, focus_group, interview or policy_review"),
+        _text("statement", "What was scored, coded or asked: code of the instrument"),
+        _text("marginalised_group", "Group that speaks or is spoken of; null for none"),
+        _text("area", "First-level area, ISO 3166-2; null where it may not be named"),
+        _text("finding", "Answer or code: yes, no, partly, barrier ...; null for a score"),
+        _number("score", "Mean of the groups' scores on the declared scale; null for other evidence", "scale points"),
+        _number("scale_minimum", "Lowest score of the scale", "scale points"),
+        _number("scale_maximum", "Highest score of the scale", "scale points"),
+        _text("better", "high or low: which end of the scale is good; null for other evidence"),
+        _integer("n_groups", "Groups, interviews or documents behind the row"),
+        _integer("n_participants", "Persons who took part in them; null where not recorded"),
+        _integer("n_mentions", "Distinct excerpts coded; null for other evidence"),
+        _integer("year", "Year of the middle day of collection"),
+        _text("comparability", "D qualitative or score card, E policy or administrative fact"),
+        _text("source", "Legal or other source named by the reviewer; null for other evidence"),
+    ),
+    partitioned=True,
+)
+_ESTIMATE_COLUMNS = (
+    SUBMISSION,
+    ISO3,
+    INDICATOR,
+    SERIES,
+    *STRATUM,
+    _text("definition_version", "Version of the indicator definition that was computed"),
+    _integer("year", "Year of the middle day of collection"),
+    _text("area_level", "national, admin1, admin2 or community"),
+    _text("area", "First-level areas the estimate speaks for, ISO 3166-2 joined by ','; null where not to be named"),
+    _text("population", "Whom the number speaks of: persons of the area, or respondents of the group"),
+    _number("estimate", "Estimate", "percent"),
+    _number("standard_error", "Design-based standard error; null unless a probability sample", "percentage points"),
+    _number("ci_low", "Lower end of the 95 % logit interval; null unless a probability sample", "percent"),
+    _number("ci_high", "Upper end of the 95 % logit interval; null unless a probability sample", "percent"),
+    _integer("n", "Unweighted number of units in the denominator"),
+    _integer("n_clusters", "Primary sampling units with units of the stratum; null unless a probability sample"),
+    _integer("degrees_of_freedom", "Clusters less strata in the domain; null unless a probability sample"),
+    _number("design_effect", "Variance over that of a simple random sample; null unless a probability sample"),
+    _text(
+        "reliability",
+        "reliable, use_with_caution, few_degrees_of_freedom, too_few_cases, not_estimable, not_probability (DHS rule)",
+    ),
+    _text("comparability", "A, B or C: class of comparability with the official series"),
+    _text("comparability_reason", "Why the class is what it is"),
+    _text("sampling_method", "probability, purposive, quota, census or open_call"),
+    _text("status", "estimated, or why a number is absent"),
+    _text("questions", "Variables of the question bank behind the number, joined by ','"),
+    _text("instrument", "Instrument that maps the questionnaire"),
+    _text("mapping_version", "Hash of indicator, variables and instrument"),
+)
+CITIZEN_ESTIMATES = Table(
+    "citizen_estimates",
+    "estimation",
+    "What each survey supports: indicator x stratum, with its precision and its class; before disclosure control",
+    "closed",
+    ("submission_id", "series", "stratum"),
+    (
+        *_ESTIMATE_COLUMNS,
+        _integer("n_numerator", "Unweighted number of units in the numerator; kept for disclosure control"),
+        _flag("sensitive", "The indicator or the group is sensitive"),
+    ),
+    partitioned=True,
+)
+SDG_CATALOGUE = Table(
+    "sdg_catalogue",
+    "official",
+    "The series of the official release by indicator, and whether this snapshot holds them",
+    "public",
+    ("indicator", "series"),
+    (
+        _text("release", "Official release"),
+        INDICATOR,
+        _text("goal", "SDG goal"),
+        _text("target", "SDG target"),
+        SERIES,
+        _text("title", "Title of the series"),
+        _text("unit", "Unit code of the series"),
+        _flag("in_release", "The official release has the series"),
+        _flag("loaded", "This snapshot holds the observations of the series"),
+    ),
+)
+OFFICIAL_OBSERVATIONS = Table(
+    "official_observations",
+    "official",
+    "Observations of the UN Global SDG Database, value text beside the parsed number; indicators: sdg_catalogue",
+    "public",
+    ("series", "iso3", "year", "dimension_key", "nature"),
+    (
+        _text("release", "Official release"),
+        SERIES,
+        ISO3,
+        _text("m49", "Area, UN M49, three digits"),
+        _integer("year", "Year of the observation"),
+        _text("value_text", "The value as published"),
+        _number("value", "The value as a number; null where it is not one", "unit of the series"),
+        _number("lower", "Lower end where the value is an interval (<2.5), else the value", "unit of the series"),
+        _number("upper", "Upper end where the value is an interval (<2.5), else the value", "unit of the series"),
+        _text("value_flag", "number, below, above, not_applicable, withheld, not_provided or unreadable"),
+        _text("nature", "C country, CA country adjusted, E estimated, M modelled, G global monitoring, N, NA"),
+        _text("units", "Unit code"),
+        _text("sex", "API code; null where the row carries no sex"),
+        _text("age", "API code; null where the row carries no age"),
+        _text("location", "API code; null where the row carries no location"),
+        _text("quantile", "API code; null where the row carries no quantile"),
+        _text("disability_status", "API code; PD with, PWD without disability"),
+        _text("education_level", "API code; null where the row carries none"),
+        _text("other_dimensions", "Remaining dimensions as name=code joined by ';'; null for none"),
+        _number("lower_bound", "Lower bound as published", "unit of the series"),
+        _number("upper_bound", "Upper bound as published", "unit of the series"),
+        _text("source", "Source as published; null in the bundled figures"),
+        _text("footnotes", "Footnotes as published; null in the bundled figures"),
+        _text("dimension_key", "Dimensions that are not totals as name=code joined by ';'; empty for the total"),
+    ),
+)
+COMPARISON = Table(
+    "comparison",
+    "gaps",
+    "Official and citizen figures of the same country, series and stratum side by side; neither fills the other",
+    "public",
+    ("iso3", "indicator", "series", "stratum", "submission_id"),
+    (
+        ISO3,
+        INDICATOR,
+        SERIES,
+        *STRATUM,
+        _text("relation", "same_line (class A of the same area), beside, official_only or citizen_only"),
+        _text("official_release", "Official release"),
+        _integer("official_year", "Year of the latest usable official value"),
+        _text("official_value_text", "Latest usable official value as published"),
+        _number("official_value", "The same as a number", "percent"),
+        _text("official_nature", "Nature of the official value"),
+        SUBMISSION,
+        _integer("citizen_year", "Year of the citizen estimate"),
+        _number("citizen_estimate", "Citizen estimate", "percent"),
+        _number("citizen_standard_error", "Design-based standard error", "percentage points"),
+        _number("citizen_ci_low", "Lower end of the 95 % interval", "percent"),
+        _number("citizen_ci_high", "Upper end of the 95 % interval", "percent"),
+        _integer("citizen_n", "Unweighted number of units in the denominator"),
+        _text("citizen_population", "Whom the citizen number speaks of"),
+        _text("citizen_area_level", "national, admin1, admin2 or community"),
+        _text("citizen_area", "Areas the citizen number speaks for"),
+        _text("citizen_reliability", "Reliability of the citizen estimate, as in citizen_estimates"),
+        _text("citizen_status", "estimated, suppressed, or why a number is absent"),
+        _text("comparability", "A, B or C"),
+        _text("differences", "What differs between the two: definition, area, population, year, nature; by ' | '"),
+        _text("flags", "discrepancy or differs_from_model, joined by ','; empty for none"),
+        _text("questions", "Variables of the question bank behind the citizen number"),
+        _text("instrument", "Instrument that maps the questionnaire"),
+        _text("definition_version", "Version of the definition that was computed"),
+        _text("mapping_version", "Hash of indicator, variables and instrument"),
+    ),
+)
+DATA_GAPS = Table(
+    "data_gaps",
+    "gaps",
+    "One status and its flags for every country x indicator x series x stratum that is expected",
+    "public",
+    ("iso3", "indicator", "series", "stratum"),
+    (
+        ISO3,
+        INDICATOR,
+        SERIES,
+        *STRATUM,
+        _text("expected_because", "headline, required (by the indicator) or lnob (the pledge)"),
+        _text("status", "First that holds of the fixed list, over the rows of the stratum itself"),
+        _text("headline_status", "Status of the headline of the same series"),
+        _text("flags", "Flags that hold, joined by ','; empty for none"),
+        _integer("latest_year", "Latest year with a usable official value"),
+        _integer("n_years_since_base", "Years with a usable official value since the base year"),
+        _integer("n_years_before_base", "Years with a usable official value before the base year"),
+        _text("natures", "Natures of the usable values since the base year, joined by ','"),
+        _text(
+            "scope", "systemic or national: whether half of the loaded countries have two values since the base year"
+        ),
+        _text("citizen_effect", "could_close, closes, informs, illustrates or nothing_yet"),
+        _text("citizen_submissions", "Submissions behind the effect, joined by ','"),
+        _text("official_release", "Official release"),
+        _integer("as_of_year", "Year the gaps are judged from"),
+        _text("definition_version", "Version of the indicator definition"),
+    ),
+)
+COVERAGE = Table(
+    "coverage",
+    "gaps",
+    "Counts of expected cells by country, goal and breakdown: reported, missing, and what citizen data does",
+    "public",
+    ("iso3", "goal", "breakdown"),
+    (
+        ISO3,
+        _text("goal", "SDG goal"),
+        _text("breakdown", "headline, or the dimensions of the stratum joined by ' x '"),
+        _integer("n_expected", "Expected cells", "cells"),
+        _integer("n_applicable", "Expected cells less those not applicable", "cells"),
+        _integer("n_judged", "Applicable cells less those not loaded and the missing strata of a missing headline", "cells"),
+        _integer("n_reported", "Cells with a usable official value since the base year", "cells"),
+        _integer("n_two_years", "Cells with usable official values of two years since the base year", "cells"),
+        _integer("n_country_owned", "Cells with two years of nature C or CA since the base year", "cells"),
+        _integer("n_could_close", "Gaps that citizen data could close or closes", "cells"),
+        _integer("n_informs", "Gaps that citizen data informs", "cells"),
+        _integer("n_illustrates", "Gaps that citizen data illustrates", "cells"),
+        _integer("n_nothing_yet", "Gaps without citizen data", "cells"),
+    ),
+)
+DECISIONS = Table(
+    "decisions",
+    "gaps",
+    "Who decided what about a submission or a table of the release",
+    "public",
+    ("subject", "decided_by", "decision", "date"),
+    (
+        _text("subject", "Submission, or table of the release"),
+        _text("decided_by", "partner, community, statistics_office or secretariat"),
+        _text("decision", "publish, accept, object or used_officially"),
+        Column("date", "date", "Day of the decision"),
+        _text("reference", "Agreement, minute or letter"),
+    ),
+)
+SOURCES = Table(
+    "sources",
+    "publication",
+    "The hand-ins behind the release, as far as they may be named",
+    "public",
+    ("submission_id",),
+    (
+        SUBMISSION,
+        ISO3,
+        _text("organisation", "Partner; null where it may not be named"),
+        _text("data_type", "household_survey, score_card, focus_group, interview or policy_review"),
+        _text("state", "accepted, accepted_with_flags, rejected, withdrawn ..."),
+        _text("sampling_method", "How people were chosen"),
+        _text("area_level", "national, admin1, admin2 or community"),
+        _text("area", "First-level areas, ISO 3166-2; null where not to be named"),
+        _integer("year", "Year of the middle day of collection"),
+        _integer("n_planned", "Planned units"),
+        _integer("n_accepted", "Accepted rows of the main record"),
+        _integer("n_quarantined", "Rows in quarantine"),
+        _integer("n_refused", "Rows without consent"),
+        _flag("citizen_data", "At least level 4 engagement in design or collection"),
+        _flag("synthetic", "The people of this hand-in do not exist"),
+        _text("instrument", "Instrument that maps the questionnaire"),
+        VERSION,
+    ),
+)
+PUBLISHED_ESTIMATES = Table(
+    "citizen_estimates",
+    "publication",
+    "What each survey supports, after disclosure control: hidden numbers are null and say so in status",
+    "public",
+    ("submission_id", "series", "stratum"),
+    _ESTIMATE_COLUMNS,
+)
+
+FIXED_TABLES = (
+    SUBMISSIONS,
+    SEALED_FILES,
+    RESPONSES,
+    QUARANTINE,
+    VALIDATION_RESULTS,
+    VALIDATION_OUTCOMES,
+    CITIZEN_EVIDENCE,
+    CITIZEN_ESTIMATES,
+    SDG_CATALOGUE,
+    OFFICIAL_OBSERVATIONS,
+    COMPARISON,
+    DATA_GAPS,
+    COVERAGE,
+    DECISIONS,
+)
+RELEASE_TABLES = (
+    SOURCES,
+    PUBLISHED_ESTIMATES,
+    CITIZEN_EVIDENCE,
+    SDG_CATALOGUE,
+    OFFICIAL_OBSERVATIONS,
+    COMPARISON,
+    DATA_GAPS,
+    COVERAGE,
+    DECISIONS,
+)
+"""What a release holds; nothing else of the project leaves the private folders."""
+
+
+def harmonised_households(mappings: Mappings) -> Table:
+    """One row a household: keys and every household variable of the question bank."""
+    key = (SUBMISSION, _text("household_key", "Key of the household inside the submission"))
+    return Table(
+        "harmonised_households",
+        "harmonisation",
+        "Households with the variables of the question bank",
+        "closed",
+        ("submission_id", "household_key"),
+        (*key, *_variable_columns(mappings, ("household",))),
+        partitioned=True,
+    )
+
+
+def harmonised_persons(mappings: Mappings) -> Table:
+    """One row a person: keys and every person and respondent variable of the question bank."""
+    keys = (
+        SUBMISSION,
+        _text("household_key", "Key of the household inside the submission"),
+        _text("person_key", "Key of the person inside the submission"),
+    )
+    return Table(
+        "harmonised_persons",
+        "harmonisation",
+        "Persons with the variables of the question bank; respondent variables are null for all but the respondent",
+        "closed",
+        ("submission_id", "household_key", "person_key"),
+        (*keys, *_variable_columns(mappings, ("person", "respondent"))),
+        partitioned=True,
+    )
+
+
+def _variable_columns(mappings: Mappings, units: tuple[str, ...]) -> list[Column]:
+    columns: list[Column] = []
+    for name, variable in mappings.variables.items():
+        if variable.unit not in units:
+            continue
+        if variable.type == "number":
+            columns.append(Column(name, "number", variable.label, variable.measure))
+            columns.append(_text(f"{name}_missing", f"Why {name} is absent: dont_know, refused, not_asked, unmapped"))
+        else:
+            columns.append(Column(name, "date" if variable.type == "date" else "text", variable.label))
+    for name, derived in mappings.derived.items():
+        if derived.unit in units:
+            columns.append(_text(name, derived.label))
+    return columns

@@ -1,0 +1,39 @@
+"""What tests share: the mappings, a private copy of the settings, the folder of real data beside the repository."""
+
+from pathlib import Path
+
+import pytest
+
+from lnob_pipeline.mappings.load import Mappings, load_mappings
+from lnob_pipeline.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def mappings() -> Mappings:
+    """The mappings of the repository."""
+    return load_mappings(ROOT / "indicator_mappings")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings whose outputs lie in a folder of the test; inbox, mappings and official figures are the bundled ones."""
+    return Settings.load(
+        lake=tmp_path / "lake", sealed=tmp_path / "lake" / "sealed", published=tmp_path / "published", as_of_year=2020
+    )
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data beside the repository; the test skips where it is absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder ../shared/data with real test data is not beside the repository")
+    return folder
