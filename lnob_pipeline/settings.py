@@ -1,6 +1,7 @@
 """Where things lie and which thresholds hold: every setting, its default and its environment variable.
 
-Here belongs what an operator may change without touching code. What a statistician may change is in indicator_mappings/.
+Here belongs what an operator may change without touching code. What a statistician may change is in
+indicator_mappings/.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Settings:
 
     inbox: folder of the hand-ins, <iso3>/<submission>/; lake: what stages 1 to 6 keep (private); sealed: raw files as
     bytes (private); published: releases; mappings: indicator_mappings; official: bundled official figures.
-    official_source: bundled or api. Years are calendar years, shares are between 0 and 1.
+    official_source: bundled, api (else the last good snapshot, else bundled) or last_good. Years are calendar years,
+    shares are between 0 and 1.
     """
 
     inbox: Path

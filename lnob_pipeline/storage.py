@@ -79,7 +79,7 @@ def in_form(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     Raises pl.exceptions.PolarsError where a column is absent or a value does not fit its type.
     """
     extra = [name for name in frame.columns if name not in table.schema] if table.open else []
-    shaped = frame.select([pl.col(name).cast(kind) for name, kind in table.schema.items()] + sorted(extra))
+    shaped = frame.select(*(pl.col(name).cast(kind) for name, kind in table.schema.items()), *sorted(extra))
     keys = [*table.key, *(name for name in shaped.columns if name not in table.key)]
     return shaped.sort(keys, nulls_last=True, maintain_order=True)
 
@@ -99,8 +99,7 @@ def write_table(frame: pl.DataFrame, table: Table, path: Path) -> str:
             write_page_checksum=True,
             store_schema=True,
         )
-        digest = sha256_file(temporary)
-    return digest
+        return sha256_file(temporary)
 
 
 def table_path(lake: Path, table: Table, partition: str | None = None) -> Path:

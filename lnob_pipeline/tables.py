@@ -429,7 +429,7 @@ COVERAGE = Table(
         _text("breakdown", "headline, or the dimensions of the stratum joined by ' x '"),
         _integer("n_expected", "Expected cells", "cells"),
         _integer("n_applicable", "Expected cells less those not applicable", "cells"),
-        _integer("n_judged", "Applicable cells less those not loaded and the missing strata of a missing headline", "cells"),
+        _integer("n_judged", "Applicable cells less those not loaded and strata of a missing headline", "cells"),
         _integer("n_reported", "Cells with a usable official value since the base year", "cells"),
         _integer("n_two_years", "Cells with usable official values of two years since the base year", "cells"),
         _integer("n_country_owned", "Cells with two years of nature C or CA since the base year", "cells"),

@@ -110,7 +110,8 @@ def _answers(
             text = f"nullif(trim({quoted(source)}), '')" if source in present else "NULL::VARCHAR"
             expressions += _translation(text, column, mappings)
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {target} AS SELECT {', '.join(expressions)} FROM responses WHERE record = {literal(name)}"
+        f"CREATE OR REPLACE TEMP TABLE {target} AS "
+        f"SELECT {', '.join(expressions)} FROM responses WHERE record = {literal(name)}"
     )
 
 
@@ -141,14 +142,15 @@ def _translation(text: str, column: Column, mappings: Mappings) -> list[str]:
     codes = column.codes | dict.fromkeys(column.positive, "yes") | dict.fromkeys(column.negative, "no")
     if variable.type == "codes":
         each = _case("option", codes, "'unmapped'")
-        chosen = f"list_sort(list_distinct(list_transform(string_split({text}, {literal(column.separator)}), lambda option: {each})))"
+        options = f"string_split({text}, {literal(column.separator)})"
+        chosen = f"list_sort(list_distinct(list_transform({options}, lambda option: {each})))"
         return [
-            f"CASE WHEN {text} IS NULL THEN 'not_asked'{missing} WHEN list_contains({chosen}, 'unmapped') THEN 'unmapped'"
+            f"CASE WHEN {text} IS NULL THEN 'not_asked'{missing}"
+            f" WHEN list_contains({chosen}, 'unmapped') THEN 'unmapped'"
             f" ELSE array_to_string({chosen}, ' ') END AS {column.variable}"
         ]
-    return [
-        f"CASE WHEN {text} IS NULL THEN 'not_asked'{missing} ELSE {_case(text, codes, literal('unmapped'))} END AS {column.variable}"
-    ]
+    coded = _case(text, codes, literal("unmapped"))
+    return [f"CASE WHEN {text} IS NULL THEN 'not_asked'{missing} ELSE {coded} END AS {column.variable}"]
 
 
 def _case(text: str, codes: dict[str, str], otherwise: str) -> str:

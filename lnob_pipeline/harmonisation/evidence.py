@@ -1,7 +1,8 @@
 """Evidence: what score cards, discussions, interviews and policy reviews say of an indicator, as counts and scores.
 
-The unit is a group, a document or a question, never a person: nothing here is a share of a population. A consolidated
-score is a judgement of a group (CARE community score card); excerpts are counted as distinct highlights and documents.
+The unit is a group, a document or a question, never a person: nothing here is a share of a population. A
+consolidated score is a judgement of a group (CARE community score card); excerpts are counted as distinct
+highlights and documents.
 Free text never comes this far: validation leaves it out.
 """
 
@@ -21,8 +22,8 @@ def evidence(
 ) -> pl.DataFrame:
     """The table CITIZEN_EVIDENCE of one submission; empty for a survey.
 
-    A score record without a column of groups holds the providers' scores of themselves. The area is named only where the
-    submission speaks of one first-level area and its manifest allows it.
+    A score record without a column of groups holds the providers' scores of themselves. The area is named only where
+    the submission speaks of one first-level area and its manifest allows it.
     """
     if not instrument.statements or responses.is_empty():
         return CITIZEN_EVIDENCE.empty()

@@ -6,6 +6,7 @@ polarity not said, universes that rule out a category, ids that vanished, measur
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,13 +22,16 @@ from lnob_pipeline.mappings.models import (
     GroupFile,
     Indicator,
     Instrument,
+    Measure,
+    Model,
+    Record,
     VariableFile,
 )
 
 Finding = tuple[str, tuple[str | int, ...], str]
 """File below the mapping folder, path of keys, what is wrong and how to mend it."""
 
-SCHEMAS = {
+SCHEMAS: dict[str, type[Model]] = {
     "variables": VariableFile,
     "indicator": Indicator,
     "instrument": Instrument,
@@ -121,8 +125,8 @@ def _derived_variables(mappings: Mappings) -> Iterator[Finding]:
                 yield file, where, f"{name} can become {', '.join(sorted(strange))}, which its codes do not list"
             if never := set(derived.codes) - found.results:
                 yield file, ("derived", name, "codes"), f"{name} can never become {', '.join(sorted(never))}"
-            if strange := set(derived.optional) - found.variables:
-                yield file, ("derived", name, "optional"), f"{', '.join(sorted(strange))} is not in the expression"
+            if unused := set(derived.optional) - found.variables:
+                yield file, ("derived", name, "optional"), f"{', '.join(sorted(unused))} is not in the expression"
             if inner := found.variables & set(mappings.derived):
                 yield file, where, f"{name} rests on {', '.join(sorted(inner))}: derive it from questions alone"
 
@@ -134,39 +138,42 @@ def _indicators(mappings: Mappings) -> Iterator[Finding]:
         if file not in mappings.hashes:
             yield file, (), f"indicator {code} belongs into {file}"
             continue
-        listed = [*indicator.breakdowns.required, *indicator.breakdowns.lnob, *sum(indicator.breakdowns.crossings, [])]
-        for name in sorted(set([*listed, *indicator.breakdowns.outside_universe]) - set(mappings.breakdowns)):
-            yield file, ("breakdowns",), f"{name} is no breakdown of breakdowns.yaml"
-        for name, categories in indicator.breakdowns.outside_universe.items():
-            if strange := set(categories) - set(
-                mappings.categories(name) if name in mappings.breakdowns else categories
-            ):
-                yield file, ("breakdowns", "outside_universe", name), f"{', '.join(sorted(strange))} is no category"
+        yield from _breakdowns_of(indicator, file, mappings)
         for number, series in enumerate(indicator.series):
             if series_of.setdefault(series.code, code) != code:
                 yield file, ("series", number), f"series {series.code} belongs to {series_of[series.code]} already"
-            units = {"household": {"household"}, "person": {"person"}, "respondent": {"person", "respondent"}}
-            allowed = {
-                name
-                for name, variable in (mappings.variables | mappings.derived).items()
-                if variable.unit in units[series.measure.unit] | {"household"}
-            }
-            for position, share in enumerate(series.measure.shares):
-                where = ("series", number, "measure", "shares", position)
-                for key in ("universe", "numerator"):
-                    for found in _expression(getattr(share, key), file, (*where, key), mappings, allowed):
-                        if not isinstance(found, Expression):
-                            yield found
-                        elif key == "numerator" and not found.variables:
-                            yield file, (*where, key), "the numerator names no variable"
-                if absent := set(MISSING_KINDS) - set(share.missing):
-                    yield file, (*where, "missing"), f"say what happens to {', '.join(sorted(absent))}"
-                if share.missing.get("unmapped") == "not_in_numerator":
-                    yield (
-                        file,
-                        (*where, "missing"),
-                        "an unmapped answer is unknown; it cannot count as not in the numerator",
-                    )
+            yield from _measure(series.measure, file, ("series", number, "measure"), mappings)
+
+
+def _breakdowns_of(indicator: Indicator, file: str, mappings: Mappings) -> Iterator[Finding]:
+    said = indicator.breakdowns
+    listed = {*said.required, *said.lnob, *said.outside_universe, *itertools.chain.from_iterable(said.crossings)}
+    for name in sorted(listed - set(mappings.breakdowns)):
+        yield file, ("breakdowns",), f"{name} is no breakdown of breakdowns.yaml"
+    for name in set(said.outside_universe) & set(mappings.breakdowns):
+        if strange := set(said.outside_universe[name]) - set(mappings.categories(name)):
+            yield file, ("breakdowns", "outside_universe", name), f"{', '.join(sorted(strange))} is no category"
+
+
+def _measure(measure: Measure, file: str, where: tuple[str | int, ...], mappings: Mappings) -> Iterator[Finding]:
+    units = {"household": {"household"}, "person": {"household", "person"}}
+    allowed = {
+        name
+        for name, variable in (mappings.variables | mappings.derived).items()
+        if variable.unit in units.get(measure.unit, {"household", "person", "respondent"})
+    }
+    for position, share in enumerate(measure.shares):
+        place = (*where, "shares", position)
+        for key in ("universe", "numerator"):
+            for found in _expression(getattr(share, key), file, (*place, key), mappings, allowed):
+                if not isinstance(found, Expression):
+                    yield found
+                elif key == "numerator" and not found.variables:
+                    yield file, (*place, key), "the numerator names no variable"
+        if absent := set(MISSING_KINDS) - set(share.missing):
+            yield file, (*place, "missing"), f"say what happens to {', '.join(sorted(absent))}"
+        if share.missing.get("unmapped") == "not_in_numerator":
+            yield file, (*place, "missing"), "an unmapped answer is unknown; it cannot count as not in the numerator"
 
 
 def _instruments(mappings: Mappings) -> Iterator[Finding]:
@@ -175,75 +182,65 @@ def _instruments(mappings: Mappings) -> Iterator[Finding]:
         if file not in mappings.hashes:
             yield file, (), f"instrument {name} belongs into {file}"
             continue
-        if (
-            instrument.consent
-            and instrument.consent.column not in instrument.records[instrument.consent.record].columns
-        ):
-            yield file, ("consent", "column"), f"{instrument.consent.column} is not a column of the record"
-        if instrument.data_type == "household_survey" and instrument.consent is None:
+        consent = instrument.consent
+        if consent and consent.column not in instrument.records[consent.record].columns:
+            yield file, ("consent", "column"), f"{consent.column} is not a column of the record"
+        if instrument.data_type == "household_survey" and consent is None:
             yield file, (), "a survey names its consent question (consent)"
         for record_name, record in instrument.records.items():
-            seen: dict[str, str] = {}
-            for source, column in record.columns.items():
-                where = ("records", record_name, "columns", source)
-                if column.variable is not None:
-                    if column.variable in seen:
-                        yield file, where, f"{column.variable} is answered by {seen[column.variable]} already"
-                    seen[column.variable] = source
-                yield from _column(file, where, column, mappings)
-            for key in ("key", "identity", "parent_key"):
-                source_key = getattr(record, key)
-                if source_key is not None and source_key not in record.columns:
-                    yield file, ("records", record_name, key), f"{source_key} is not listed among the columns"
+            yield from _record(record, file, ("records", record_name), mappings)
         for statement, item in instrument.statements.items():
             if item.indicator not in mappings.indicators:
                 yield file, ("statements", statement), f"{item.indicator} is no indicator of the library"
 
 
-def _column(file: str, where: tuple[str | int, ...], column: Column, mappings: Mappings) -> Iterator[Finding]:
-    if column.variable is None:
-        if column.role == "group" and (strange := set(column.codes.values()) - {*mappings.groups, "F", "M", "all"}):
-            yield file, where, f"{', '.join(sorted(strange))} is no group of groups.yaml"
-        return
-    variable = mappings.variables.get(column.variable)
+def _record(record: Record, file: str, where: tuple[str | int, ...], mappings: Mappings) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    for source, column in record.columns.items():
+        place = (*where, "columns", source)
+        if column.variable is not None:
+            if column.variable in seen:
+                yield file, place, f"{column.variable} is answered by {seen[column.variable]} already"
+            seen[column.variable] = source
+            yield from ((file, place, sentence) for sentence in _variable_column(column, column.variable, mappings))
+        elif column.role == "group" and (strange := set(column.codes.values()) - {*mappings.groups, "F", "M", "all"}):
+            yield file, place, f"{', '.join(sorted(strange))} is no group of groups.yaml"
+    for key in ("key", "identity", "parent_key"):
+        source_key = getattr(record, key)
+        if source_key is not None and source_key not in record.columns:
+            yield file, (*where, key), f"{source_key} is not listed among the columns"
+
+
+def _variable_column(column: Column, name: str, mappings: Mappings) -> Iterator[str]:
+    """What is wrong with a column that answers a variable."""
+    variable = mappings.variables.get(name)
     if variable is None:
-        kind = (
-            "is derived and cannot be asked"
-            if column.variable in mappings.derived
-            else "is no variable of the question bank"
-        )
-        yield file, where, f"{column.variable} {kind}"
+        derived = name in mappings.derived
+        yield f"{name} {'is derived and cannot be asked' if derived else 'is no variable of the question bank'}"
         return
-    codes = mappings.codes(column.variable)
+    yes_no = variable.type == "code" and set(mappings.codes(name)) == {"yes", "no"}
     if variable.type in ("code", "codes"):
-        none = {"none"} if variable.type == "codes" else set()  # several are possible, so none is an answer too
-        if strange := set(column.codes.values()) - set(codes) - none:
-            yield file, where, f"{column.variable} has no code {', '.join(sorted(strange))}; it has {', '.join(codes)}"
-        is_yes_no = set(codes) == {"yes", "no"}
-        if is_yes_no and not (column.positive and column.negative):
-            yield (
-                file,
-                where,
-                f"{column.variable} is a yes/no question: say which source codes are positive and negative",
-            )
-        if not is_yes_no and not column.codes:
-            yield file, where, f"{column.variable} needs codes: source code -> variable code"
-        if not is_yes_no and (column.positive or column.negative):
-            yield file, where, f"{column.variable} is not a yes/no question: use codes, not positive and negative"
-        if is_yes_no and column.codes:
-            yield file, where, f"{column.variable} is a yes/no question: use positive and negative, not codes"
-    elif column.positive or column.negative:
-        yield file, where, f"{column.variable} is not a yes/no question"
+        yield from _codes(column, name, yes_no=yes_no, mappings=mappings)
+    if (column.positive or column.negative) and not yes_no:
+        yield f"{name} is not a yes/no question: use codes, not positive and negative"
     if column.select == "multiple" and variable.type != "codes":
-        yield file, where, f"{column.variable} takes one answer; select multiple does not fit"
-    sources = [
-        *column.codes,
-        *column.positive,
-        *column.negative,
-        *(code for kind in column.missing.values() for code in kind),
-    ]
+        yield f"{name} takes one answer; select multiple does not fit"
+    sources = [*column.codes, *column.positive, *column.negative]
+    sources += itertools.chain.from_iterable(column.missing.values())
     if twice := sorted({code for code in sources if sources.count(code) > 1}):
-        yield file, where, f"source code {', '.join(twice)} means two things"
+        yield f"source code {', '.join(twice)} means two things"
+
+
+def _codes(column: Column, name: str, *, yes_no: bool, mappings: Mappings) -> Iterator[str]:
+    codes = mappings.codes(name)
+    if strange := set(column.codes.values()) - set(codes):
+        yield f"{name} has no code {', '.join(sorted(strange))}; it has {', '.join(codes)}"
+    if yes_no and not (column.positive and column.negative):
+        yield f"{name} is a yes/no question: say which source codes are positive and negative"
+    if yes_no and column.codes:
+        yield f"{name} is a yes/no question: use positive and negative, not codes"
+    if not yes_no and not column.codes:
+        yield f"{name} needs codes: source code -> variable code"
 
 
 def _breakdowns(mappings: Mappings) -> Iterator[Finding]:

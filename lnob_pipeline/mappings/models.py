@@ -234,7 +234,7 @@ class Column(Model):
 
     `codes` maps what is in the file to the codes of the variable. `positive` names the source codes that mean yes where
     the variable is a yes/no one: polarity is said, never assumed. `missing` lists the source codes for each missing
-    kind. `multiply` turns the source's measure into the variable's. `select` multiple: a list of codes with `separator`.
+    kind. `multiply` turns the source's measure into the variable's. `select` multiple: codes joined by `separator`.
     `role` is for evidence (score cards, discussions, interviews, reviews): what part of a statement the column holds.
     """
 

@@ -1,7 +1,7 @@
 """Strata: which cells an indicator is expected to show, and how a cell is written.
 
-The expected cells come from the indicator file (its required breakdowns, those of the pledge, its crossings), never from
-what was observed. Estimation computes them and the gap table judges them.
+The expected cells come from the indicator file (its required breakdowns, those of the pledge, its crossings), never
+from what was observed. Estimation computes them and the gap table judges them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TOTAL = "_T"
 
 @dataclass(frozen=True)
 class Stratum:
-    """A breakdown cell: dimension -> category for the dimensions that are not totals, in the order of breakdowns.yaml."""
+    """A breakdown cell: dimension and category where it is not a total, in the order of breakdowns.yaml."""
 
     cells: tuple[tuple[str, str], ...]
     because: Literal["headline", "required", "lnob"]

@@ -1,0 +1,143 @@
+"""Jobs: one submission through stages 1 to 4; the whole from 5 to 7; everything at once for bulk work.
+
+Bulk work (a first run, a changed mapping) is one unpartitioned job that loops over the keys with the same functions as
+the assets and reports each key, so that the start of a process is paid once. In a run the executor is in-process:
+parallelism is across runs. Concept: https://docs.dagster.io (jobs, asset jobs, reporting asset events).
+"""
+
+from collections.abc import Callable
+
+import dagster as dg
+
+from lnob_pipeline import storage, tables
+from lnob_pipeline.automation.metadata import report
+from lnob_pipeline.automation.partitions import add_keys
+from lnob_pipeline.automation.resources import PipelineSettings, now
+from lnob_pipeline.pipeline import (
+    PARTITIONED_STAGES,
+    STAGES,
+    Step,
+    attempt,
+    inbox_keys,
+    run_estimation,
+    run_gaps,
+    run_harmonisation,
+    run_official,
+    run_publication,
+    run_submissions,
+    run_validation,
+)
+from lnob_pipeline.settings import Settings
+from lnob_pipeline.validation.checks import check_results
+
+submission_job = dg.define_asset_job(
+    "submission_job",
+    selection=dg.AssetSelection.groups(*PARTITIONED_STAGES),
+    description="One submission from the inbox to its estimates",
+    executor_def=dg.in_process_executor,
+)
+nightly_job = dg.define_asset_job(
+    "nightly_job",
+    selection=dg.AssetSelection.groups(*STAGES[4:]),
+    description="Official figures, gap table and release",
+    executor_def=dg.in_process_executor,
+)
+
+Listener = Callable[[Step], None]
+listeners: list[Listener] = []
+"""Called after each step of whole_job in this process: the command line shows its progress so."""
+
+
+def _done(context: dg.OpExecutionContext, step: Step, settings: Settings) -> None:
+    """Record one step of the bulk job as the assets of its own partition would have been, and tell the listeners."""
+    if step.changed:
+        report(context.instance, step)
+        if step.stage == "validation" and step.key:
+            frame = storage.read_table(settings.lake, tables.VALIDATION_RESULTS, step.key)
+            for result in check_results(frame, rejected=bool(step.problems)):
+                context.instance.report_runless_asset_event(_evaluation(result, step.key))
+    for problem in step.problems:
+        context.log.warning(f"{step.key}: {problem}")
+    for listener in listeners:
+        listener(step)
+
+
+def _evaluation(result: dg.AssetCheckResult, key: str) -> dg.AssetCheckEvaluation:
+    assert result.asset_key is not None and result.check_name is not None
+    return dg.AssetCheckEvaluation(
+        asset_key=result.asset_key,
+        check_name=result.check_name,
+        passed=result.passed,
+        metadata=result.metadata or {},
+        severity=result.severity,
+        partition=key,
+    )
+
+
+class BulkConfig(dg.Config):
+    """Which submissions to run; all of the inbox when none is named."""
+
+    submissions: list[str] = []  # noqa: RUF012 - a Dagster Config is a pydantic model
+
+
+def _for_each_key(stage: str, run: Callable[..., Step]) -> dg.OpDefinition:
+    @dg.op(name=stage, ins={"keys": dg.In(list)}, out=dg.Out(list))
+    def each_key(context: dg.OpExecutionContext, settings: PipelineSettings, keys: list) -> list:
+        loaded = settings.load()
+        for key in keys:
+            more = {"now": now()} if stage == "submissions" else {}
+            _done(context, attempt(run, loaded, key, **more), loaded)
+        return keys
+
+    return each_key
+
+
+@dg.op(name="inbox", out=dg.Out(list))
+def inbox_op(context: dg.OpExecutionContext, settings: PipelineSettings, config: BulkConfig) -> list:
+    """The keys of the run; new ones are added to the instance."""
+    keys = config.submissions or inbox_keys(settings.load())
+    add_keys(context.instance, keys)
+    return list(keys)
+
+
+submissions_op = _for_each_key("submissions", run_submissions)
+validation_op = _for_each_key("validation", run_validation)
+harmonisation_op = _for_each_key("harmonisation", run_harmonisation)
+estimation_op = _for_each_key("estimation", run_estimation)
+
+
+@dg.op(name="official", ins={"keys": dg.In(list)}, out=dg.Out(list))
+def official_op(context: dg.OpExecutionContext, settings: PipelineSettings, keys: list) -> list:
+    """Stage 5."""
+    loaded = settings.load()
+    _done(context, run_official(loaded, now()), loaded)
+    return keys
+
+
+@dg.op(name="gaps", ins={"keys": dg.In(list)}, out=dg.Out(list))
+def gaps_op(context: dg.OpExecutionContext, settings: PipelineSettings, keys: list) -> list:
+    """Stage 6."""
+    loaded = settings.load()
+    _done(context, run_gaps(loaded), loaded)
+    return keys
+
+
+@dg.op(name="publication", ins={"keys": dg.In(list)})
+def publication_op(context: dg.OpExecutionContext, settings: PipelineSettings, keys: list) -> None:
+    """Stage 7."""
+    loaded = settings.load()
+    step = run_publication(loaded, now())
+    if step.changed:
+        context.instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                "published_release", metadata=dict(step.texts), tags={"dagster/data_version": step.texts["release"]}
+            )
+        )
+    for listener in listeners:
+        listener(step)
+
+
+@dg.job(executor_def=dg.in_process_executor, description="Every stage for every submission, in one run (bulk work)")
+def whole_job() -> None:
+    """From the inbox to the release."""
+    publication_op(gaps_op(official_op(estimation_op(harmonisation_op(validation_op(submissions_op(inbox_op())))))))

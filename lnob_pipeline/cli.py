@@ -1,0 +1,296 @@
+"""The command line, `lnob`: what the secretariat and partners do without the Dagster UI.
+
+Here: arguments, progress, tables in the terminal, exit codes. Nothing is computed here. Exit codes: 0 all is
+well; 1 an unforeseen error; 2 the command or a setting is wrong; 3 done, but something was not accepted (a hand-in,
+a mapping).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from lnob_pipeline import __version__
+from lnob_pipeline.mappings.load import MappingError, load_mappings
+from lnob_pipeline.settings import Settings
+
+NOT_ACCEPTED = 3
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="From citizen data to SDG gaps. "
+    "Exit codes: 0 all is well, 2 wrong command or setting, 3 something was not accepted.",
+)
+out = Console()
+err = Console(stderr=True)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except MappingError as error:
+        for problem in error.problems:
+            err.print(problem, markup=False, highlight=False)
+        sys.exit(2)
+    except (ValueError, OSError) as error:
+        err.print(f"error: {error}", markup=False, highlight=False)
+        sys.exit(2)
+
+
+def show(rows: pl.DataFrame, title: str) -> None:
+    """Print a frame as a table; numbers to the right."""
+    table = Table(title=title, title_justify="left")
+    for name, kind in rows.schema.items():
+        table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
+    for row in rows.rows():
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    out.print(table)
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        progress.add_task("starting", total=total)
+        yield progress
+
+
+def _run(settings: Settings, submissions: list[str]) -> int:
+    """Run the whole job in this process, recorded in the Dagster instance, and tell what was done."""
+    from lnob_pipeline.automation import jobs
+    from lnob_pipeline.automation.instance import open_instance
+    from lnob_pipeline.automation.resources import PipelineSettings
+    from lnob_pipeline.pipeline import STAGES, Step, inbox_keys
+
+    keys = submissions or inbox_keys(settings)
+    unknown = sorted(set(keys) - set(inbox_keys(settings)))
+    if unknown:
+        raise ValueError(f"not in the inbox {settings.inbox}: {', '.join(unknown)}")
+    seconds: dict[str, float] = defaultdict(float)
+    worked: dict[str, int] = defaultdict(int)
+    steps: list[Step] = []
+    clock = time.perf_counter()
+    with open_instance(settings) as instance, _progress(4 * len(keys) + 3) as progress:
+
+        def listen(step: Step) -> None:
+            nonlocal clock
+            now = time.perf_counter()
+            seconds[step.stage] += now - clock
+            worked[step.stage] += step.changed
+            clock = now
+            steps.append(step)
+            progress.update(progress.task_ids[0], advance=1, description=f"{step.stage} {step.key or ''}")
+
+        jobs.listeners.append(listen)
+        try:
+            clock = time.perf_counter()
+            config = {
+                "ops": {"inbox": {"config": {"submissions": submissions}}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            }
+            result = jobs.whole_job.execute_in_process(
+                instance=instance, run_config=config, raise_on_error=True, resources={"settings": PipelineSettings()}
+            )
+        finally:
+            jobs.listeners.remove(listen)
+    times = [(stage, worked[stage], round(seconds[stage], 1)) for stage in STAGES]
+    show(pl.DataFrame(times, schema=["stage", "steps that did work", "seconds"], orient="row"), "Stages")
+    if not any(worked.values()):
+        out.print("Nothing has changed since the last run: no stage had work to do.")
+    publication = next(step for step in steps if step.stage == "publication")
+    _status(settings)
+    out.print(f"release {publication.texts['release']}: {'new' if publication.changed else 'as before'}")
+    out.print(f"page    {settings.published / 'latest' / 'index.html'}", soft_wrap=True)
+    out.print(f"run     {result.run_id} (see it with `make ui`)")
+    refused = {step.key for step in steps if step.key and step.problems}
+    return NOT_ACCEPTED if refused else 0
+
+
+@app.command()
+def demo() -> None:
+    """Run the whole pipeline on the bundled inbox of synthetic submissions with the bundled official figures."""
+    os.environ["LNOB_OFFICIAL_SOURCE"] = "bundled"
+    _run(Settings.load(), [])
+    out.print("Two hand-ins of the demonstration are bad on purpose: one is rejected, one is accepted in part.")
+
+
+@app.command()
+def run(
+    submissions: Annotated[
+        list[str] | None, typer.Argument(help="Submissions to take; all of the inbox if none is named")
+    ] = None,
+) -> None:
+    """Run the pipeline from the inbox to the release, without a Dagster daemon."""
+    raise typer.Exit(_run(Settings.load(), submissions or []))
+
+
+@app.command()
+def check(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of the hand-in, with its manifest", exists=True, file_okay=False)
+    ],
+    feedback: Annotated[Path | None, typer.Option(help="Where to put the feedback workbook (.xlsx)")] = None,
+) -> None:
+    """Check a hand-in as the secretariat would (stages 1 and 2). Nothing is kept."""
+    from lnob_pipeline import storage, tables
+    from lnob_pipeline.automation.resources import now
+    from lnob_pipeline.pipeline import feedback_path, run_validation
+    from lnob_pipeline.submissions.receive import receive
+
+    with tempfile.TemporaryDirectory() as temporary:
+        lake = Path(temporary) / "lake"
+        settings = Settings.load(lake=lake, sealed=lake / "sealed")
+        received = receive(settings, folder, now())
+        if received.problems:
+            for problem in received.problems:
+                out.print(f"- {problem}", markup=False, highlight=False)
+            out.print("The manifest cannot be used yet; mend the lines above.")
+            raise typer.Exit(NOT_ACCEPTED)
+        step = run_validation(settings, received.submission_id)
+        results = storage.read_table(lake, tables.VALIDATION_RESULTS, received.submission_id)
+        failed = results.filter(pl.col("outcome") == "failed").select(
+            "severity", "rule_id", "column", "n_failed", "message"
+        )
+        quarantine = storage.read_table(lake, tables.QUARANTINE, received.submission_id)
+        if failed.height:
+            show(failed, "What to mend")
+        if quarantine.height:
+            show(quarantine.select("sheet", "row_number", "column", "written", "reason", "mend").head(40), "Where")
+        if feedback is not None:
+            storage.write_bytes(feedback, feedback_path(settings, received.submission_id).read_bytes())
+            out.print(f"feedback workbook: {feedback}")
+        numbers = {name: int(value) for name, value in step.numbers.items()}
+        out.print(f"{step.texts['state']}: {numbers['n_accepted']} of {numbers['n_rows']} rows are in")
+        if step.problems:
+            raise typer.Exit(NOT_ACCEPTED)
+
+
+@app.command()
+def status() -> None:
+    """Show the ledger: every submission, its state, and why."""
+    _status(Settings.load())
+
+
+def _status(settings: Settings) -> None:
+    from lnob_pipeline.submissions.ledger import status_table
+
+    columns = ["submission_id", "data_type", "state", "n_rows", "n_accepted", "n_quarantined", "n_refused", "reason"]
+    show(status_table(settings).select(columns), "Submissions")
+
+
+@app.command()
+def gaps(
+    country: Annotated[str | None, typer.Option(help="ISO 3166-1 alpha-3, for example KEN")] = None,
+    indicator: Annotated[str | None, typer.Option(help="SDG indicator, for example 16.9.1")] = None,
+    all_strata: Annotated[bool, typer.Option("--all", help="Every stratum, not only the headlines")] = False,
+) -> None:
+    """Show the gap table of the latest release."""
+    settings = Settings.load()
+    path = settings.published / "latest" / "data_gaps.parquet"
+    if not path.exists():
+        raise ValueError("there is no release yet; run `lnob demo` or `lnob run` first")
+    rows = pl.scan_parquet(path)
+    if country:
+        rows = rows.filter(pl.col("iso3") == country.upper())
+    if indicator:
+        rows = rows.filter(pl.col("indicator") == indicator)
+    if not (all_strata or (country and indicator)):
+        rows = rows.filter(pl.col("stratum") == "_T")
+    columns = ["iso3", "indicator", "series", "stratum", "status", "latest_year", "flags", "citizen_effect"]
+    found = rows.select(columns).collect()
+    if found.is_empty():
+        raise ValueError("no cell fits; countries and indicators of the library are in indicator_mappings/")
+    show(found, "Data gaps")
+
+
+@app.command()
+def lint(
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the JSON Schemas and the inventory of ids anew")
+    ] = False,
+) -> None:
+    """Check the mapping files; every finding says file and line."""
+    from lnob_pipeline.mappings.lint import lint as find
+    from lnob_pipeline.mappings.lint import write_inventory, write_schemas
+
+    folder = Settings.load().mappings
+    mappings = load_mappings(folder)
+    if write:
+        write_schemas(folder / "schema")
+        write_inventory(mappings)
+    findings = find(mappings)
+    for finding in findings:
+        out.print(finding, markup=False, highlight=False, soft_wrap=True)
+    if findings:
+        raise typer.Exit(NOT_ACCEPTED)
+    out.print(
+        f"{len(mappings.variables) + len(mappings.derived)} variables, {len(mappings.indicators)} indicators, "
+        f"{len(mappings.instruments)} instruments: nothing to mend"
+    )
+
+
+@app.command()
+def new(
+    country: Annotated[str, typer.Argument(help="ISO 3166-1 alpha-3, for example KEN")],
+    slug: Annotated[str, typer.Argument(help="Year and short name, for example 2020-water-survey")],
+    data_type: Annotated[
+        str, typer.Argument(help="household_survey, score_card, focus_group, interview or policy_review")
+    ],
+    folder: Annotated[Path, typer.Option(help="Where to make the folder of the submission")] = Path(),
+    form: Annotated[Literal["yaml", "xlsx"], typer.Option(help="The form of the manifest")] = "xlsx",
+) -> None:
+    """Make the folder and the manifest of a new submission, to be filled in."""
+    from lnob_pipeline.submissions.workbook import new_submission
+
+    mappings = load_mappings(Settings.load().mappings)
+    choices = {
+        "groups": {code: group.label for code, group in mappings.groups.items()},
+        "instrument": {name: item.title for name, item in mappings.instruments.items()},
+    }
+    path = new_submission(folder, country, slug, data_type, form, choices=choices)
+    out.print(f"{path}: fill it in, put the files beside it, then `lnob check {path.parent}`", soft_wrap=True)
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="Port on this machine (loopback only)")] = 3000) -> None:
+    """Open the Dagster UI on this machine with its history kept; the inbox is watched."""
+    from lnob_pipeline.automation.instance import dagster_home, open_instance
+    from lnob_pipeline.automation.partitions import add_keys
+    from lnob_pipeline.pipeline import inbox_keys
+
+    settings = Settings.load()
+    with open_instance(settings) as instance:
+        add_keys(instance, inbox_keys(settings))
+    home = dagster_home(settings)
+    out.print(f"Dagster UI: http://127.0.0.1:{port} (history in {home}; stop with Ctrl-C)", soft_wrap=True)
+    program = shutil.which(
+        "dagster", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    )
+    if program is None:
+        raise ValueError("the program dagster is not installed beside lnob; install the package again")
+    command = [program, "dev", "-m", "lnob_pipeline.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    raise typer.Exit(subprocess.call(command, env=os.environ | {"DAGSTER_HOME": str(home)}))
+
+
+@app.command()
+def version() -> None:
+    """Show the version."""
+    out.print(__version__)

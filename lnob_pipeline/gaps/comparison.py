@@ -1,0 +1,248 @@
+"""Official and citizen figures of the same country, series and stratum, side by side.
+
+Here: which official value stands beside which citizen estimate, in what relation, and what differs between the two. Not
+here: what is missing (typology.py), what may be shown (publication). The official columns hold official values only.
+
+Only a class A estimate of the whole country stands on one line with an official series. Every other estimate stands
+beside it and `differences` names why; a local sample is never wrong for differing from a national figure.
+
+Source: the rules for figures beside a citizen estimate in the project's gap typology; the test of a difference of two
+independent estimates is the usual one (1.96 standard errors of the difference).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from lnob_pipeline.gaps.expected import (
+    CELL,
+    MODELLED,
+    NATURE_ORDER,
+    by_cell,
+    expected_cells,
+    known_observations,
+)
+from lnob_pipeline.mappings.load import Mappings
+from lnob_pipeline.settings import Settings
+from lnob_pipeline.storage import in_form
+from lnob_pipeline.tables import COMPARISON, STRATUM_DIMENSIONS
+
+Z: Final = 1.96
+"""The 0.975 quantile of the normal distribution, as the rule states it."""
+
+_CITIZEN_COLUMNS: Final = {
+    "year": "citizen_year",
+    "estimate": "citizen_estimate",
+    "standard_error": "citizen_standard_error",
+    "ci_low": "citizen_ci_low",
+    "ci_high": "citizen_ci_high",
+    "n": "citizen_n",
+    "population": "citizen_population",
+    "area_level": "citizen_area_level",
+    "area": "citizen_area",
+    "reliability": "citizen_reliability",
+    "status": "citizen_status",
+}
+_CARRIED: Final = (
+    "submission_id",
+    "comparability",
+    "comparability_reason",
+    "sampling_method",
+    "questions",
+    "instrument",
+    "mapping_version",
+)
+
+
+def compare(
+    official_observations: pl.DataFrame,
+    sdg_catalogue: pl.DataFrame,
+    citizen_estimates: pl.DataFrame,
+    mappings: Mappings,
+    settings: Settings,
+) -> pl.DataFrame:
+    """The table COMPARISON: every citizen estimate, and every expected cell that only official figures fill.
+
+    Beside an estimate stands the latest usable official value of the same cell, whatever its year. Raises ValueError
+    where there is no catalogue.
+    """
+    cells = expected_cells(mappings)
+    release = official_release(sdg_catalogue)
+    official = latest_official(official_observations, cells, settings)
+    citizen = citizen_side(citizen_estimates)
+    versions = cells.select("indicator", "definition_version", "official_definition_versions").unique()
+    beside = citizen.join(official, on=CELL, how="left").join(versions, on="indicator", how="left")
+    alone = (
+        cells.select(*CELL, *STRATUM_DIMENSIONS, "definition_version", "official_definition_versions")
+        .join(official, on=CELL, how="inner")
+        .join(citizen, on=CELL, how="anti")
+    )
+    rows = pl.concat([beside, alone], how="diagonal").with_columns(
+        pl.lit(release).alias("official_release"),
+        pl.coalesce("computed_version", "definition_version").alias("definition_version"),
+    )
+    judged = (
+        rows.with_columns(_relation().alias("relation"), same_definition().alias("same_definition"))
+        .with_columns(_differences().alias("differences"))
+        .with_columns(_flags(settings).alias("flags"))
+    )
+    return in_form(judged.collect(), COMPARISON)
+
+
+def official_release(sdg_catalogue: pl.DataFrame) -> str:
+    """The release of the catalogue. Raises ValueError where the catalogue is empty: silence would look like gaps."""
+    if sdg_catalogue.is_empty():
+        raise ValueError("the official catalogue is empty; run stage 5 (official) first, otherwise all would be a gap")
+    return str(sdg_catalogue["release"].max())
+
+
+def citizen_side(citizen_estimates: pl.DataFrame) -> pl.LazyFrame:
+    """The citizen estimates under the names that COMPARISON gives them, with the version that was computed."""
+    return citizen_estimates.lazy().select(
+        *CELL,
+        *STRATUM_DIMENSIONS,
+        *_CARRIED,
+        pl.col("definition_version").alias("computed_version"),
+        *(pl.col(source).alias(name) for source, name in _CITIZEN_COLUMNS.items()),
+    )
+
+
+def latest_official(official_observations: pl.DataFrame, cells: pl.LazyFrame, settings: Settings) -> pl.LazyFrame:
+    """The latest usable official value of each cell that has one; in one year the country's own figure goes first."""
+    rank = pl.col("nature").replace_strict(
+        {nature: place for place, nature in enumerate(NATURE_ORDER)}, default=len(NATURE_ORDER), return_dtype=pl.Int32
+    )
+    latest = (
+        by_cell(known_observations(official_observations, settings).filter("usable"), cells)
+        .with_columns(rank.alias("rank"))
+        .sort(
+            *CELL,
+            "year",
+            "rank",
+            "slice_number",
+            "value_text",
+            descending=[False] * len(CELL) + [True, False, False, False],
+        )
+        .unique(CELL, keep="first", maintain_order=True)
+    )
+    return latest.select(
+        *CELL,
+        pl.col("year").alias("official_year"),
+        pl.col("value_text").alias("official_value_text"),
+        pl.col("value").alias("official_value"),
+        pl.col("nature").alias("official_nature"),
+        "value_flag",
+        pl.coalesce("value", "lower").alias("official_low"),
+        pl.coalesce("value", "upper").alias("official_high"),
+        "lower_bound",
+        "upper_bound",
+    )
+
+
+def same_definition() -> pl.Expr:
+    """Whether the definition that was computed is one that the official series follows."""
+    return pl.col("official_definition_versions").list.contains(pl.col("computed_version")).fill_null(False)
+
+
+def comparable() -> pl.Expr:
+    """Whether a citizen estimate is of class A and of the whole country, from a probability sample."""
+    return (
+        (pl.col("comparability") == "A")
+        & (pl.col("citizen_area_level") == "national")
+        & (pl.col("sampling_method") == "probability")
+        & (pl.col("citizen_status") == "estimated")
+        & pl.col("citizen_estimate").is_not_null()
+    ).fill_null(False)
+
+
+def _relation() -> pl.Expr:
+    return (
+        pl.when(pl.col("submission_id").is_null())
+        .then(pl.lit("official_only"))
+        .when(pl.col("official_year").is_null())
+        .then(pl.lit("citizen_only"))
+        .when(comparable())
+        .then(pl.lit("same_line"))
+        .otherwise(pl.lit("beside"))
+    )
+
+
+def _differences() -> pl.Expr:
+    """What differs, in words, joined by ' | '; empty where only one of the two is there or nothing differs."""
+    official_versions = pl.col("official_definition_versions").list.join(", ")
+    years = (pl.col("official_year") - pl.col("citizen_year")).abs()
+    area = pl.when(pl.col("citizen_area").is_null()).then(pl.lit("a part of it")).otherwise(pl.col("citizen_area"))
+    nature = pl.col("official_nature").replace_strict(
+        {
+            "E": "estimated by the agency (E)",
+            "M": "modelled by the agency (M)",
+            "G": "global monitoring figure without a national counterpart (G)",
+            "NA": "nature of the official figure not known",
+        },
+        default=None,
+        return_dtype=pl.String,
+    )
+    differences = [
+        pl.when(~pl.col("same_definition")).then(
+            pl.format("definition: version {} against {}", pl.col("computed_version"), official_versions)
+        ),
+        pl.when(pl.col("comparability") == "C").then(pl.format("definition: {}", pl.col("comparability_reason"))),
+        pl.when(pl.col("citizen_area_level") != "national").then(
+            pl.format("area: {} ({}) against the country", area, pl.col("citizen_area_level"))
+        ),
+        pl.when((pl.col("sampling_method") != "probability") | (pl.col("comparability") == "B")).then(
+            pl.format("population: {}", pl.col("citizen_population"))
+        ),
+        pl.when(years > 0).then(
+            pl.format("year: {} against {}, {} apart", pl.col("citizen_year"), pl.col("official_year"), years)
+        ),
+        pl.when(pl.col("sampling_method") != "probability").then(
+            pl.format("sampling: {}, no interval", pl.col("sampling_method"))
+        ),
+        pl.when(nature.is_not_null()).then(pl.format("nature: {}", nature)),
+        pl.when(pl.col("value_flag").is_in(["below", "above"])).then(
+            pl.format("precision: the official value is censored ({})", pl.col("official_value_text"))
+        ),
+    ]
+    text = pl.concat_str(differences, separator=" | ", ignore_nulls=True)
+    return pl.when(pl.col("relation").is_in(["same_line", "beside"])).then(text).otherwise(pl.lit(""))
+
+
+def _flags(settings: Settings) -> pl.Expr:
+    """`discrepancy`, or `differs_from_model` where the official nature is E or M; else empty.
+
+    Judged on one line only, for the same definition version, within the window of years, and not for too few cases.
+    Published bounds are read as a 95 % interval, the wider half of it as 1.96 standard errors; without bounds the
+    official value has to lie outside the citizen interval by more than `discrepancy_points`. A censored value is the
+    whole interval it stands for.
+    """
+    low, high = pl.col("official_low").fill_null(0.0), pl.col("official_high").fill_null(100.0)
+    estimate = pl.col("citizen_estimate")
+    distance = pl.max_horizontal(low - estimate, estimate - high, pl.lit(0.0))
+    half = pl.max_horizontal(
+        pl.col("official_value") - pl.col("lower_bound"), pl.col("upper_bound") - pl.col("official_value")
+    )
+    has_error = pl.all_horizontal(
+        pl.col("official_value", "lower_bound", "upper_bound", "citizen_standard_error").is_not_null()
+    )
+    error = (pl.col("citizen_standard_error").pow(2) + (half / Z).pow(2)).sqrt()
+    outside = (high < pl.col("citizen_ci_low")) | (low > pl.col("citizen_ci_high"))
+    differs = (
+        pl.when(has_error)
+        .then(distance > Z * error)
+        .otherwise(outside.fill_null(False) & (distance > settings.discrepancy_points))
+    )
+    judged = (
+        (pl.col("relation") == "same_line")
+        & pl.col("same_definition")
+        & (pl.col("citizen_reliability") != "too_few_cases").fill_null(False)
+        & ((pl.col("official_year") - pl.col("citizen_year")).abs() <= settings.comparison_window_years)
+    )
+    name = (
+        pl.when(pl.col("official_nature").is_in(MODELLED))
+        .then(pl.lit("differs_from_model"))
+        .otherwise(pl.lit("discrepancy"))
+    )
+    return pl.when(judged & differs).then(name).otherwise(pl.lit(""))

@@ -1,0 +1,534 @@
+"""The stages as steps: read, call, write, say what was done. Used by the Dagster assets and by the command line alike.
+
+Here: which function gets which table, what a step depends on, and skipping a step whose inputs have not changed. Not
+here: what a stage does (its package) and when it runs (automation/). A step remembers the hash of its inputs (content,
+mappings, code, settings) and of its outputs in a stamp beside the tables; a step whose stamp holds does nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from lnob_pipeline import __version__, storage, tables
+from lnob_pipeline.estimation.design import EstimationInputError
+from lnob_pipeline.mappings.load import MappingError, load_mappings
+from lnob_pipeline.settings import Settings
+from lnob_pipeline.submissions import ledger
+from lnob_pipeline.submissions.manifest import Manifest
+from lnob_pipeline.submissions.receive import receive, scan
+from lnob_pipeline.tables import Table
+from lnob_pipeline.validation.gate import GateError, validate
+
+STAGES = ("submissions", "validation", "harmonisation", "estimation", "official", "gaps", "publication")
+PARTITIONED_STAGES = STAGES[:4]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file of a table that a step wrote or found in place: sha256 and number of rows."""
+
+    table: str
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step did. `numbers` are counts worth plotting; `problems` say why a submission stopped here."""
+
+    stage: str
+    key: str | None
+    changed: bool
+    outputs: tuple[Output, ...] = ()
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    def output(self, table: str) -> Output | None:
+        """The output of a table, if the step has it."""
+        return next((item for item in self.outputs if item.table == table), None)
+
+
+class StageError(RuntimeError):
+    """Something unforeseen in a stage. Says which submission and where in the code, never what a cell held."""
+
+
+def _private(run: Callable[..., Step]) -> Callable[..., Step]:
+    """Raise what a library says about a cell again without the cell: messages end up in logs and in the event log."""
+
+    @functools.wraps(run)
+    def wrapper(settings: Settings, key: str, **more: str) -> Step:
+        try:
+            return run(settings, key, **more)
+        except (StageError, GateError, ledger.LedgerError, MappingError, EstimationInputError, OSError):
+            raise
+        except Exception as error:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(frame.filename).name}, line {frame.lineno}"
+            message = f"{run.__name__.removeprefix('run_')} of {key}: {type(error).__name__} in {place}"
+            raise StageError(f"{message}; what it says is not repeated, as it could hold an answer") from None
+
+    return wrapper
+
+
+def attempt(run: Callable[..., Step], settings: Settings, key: str, **more: str) -> Step:
+    """Run one stage of one submission; what is unforeseen is a problem of this submission and stops no other one."""
+    try:
+        return run(settings, key, **more)
+    except Exception as error:
+        return Step(
+            run.__name__.removeprefix("run_"), key, changed=False, problems=(str(error),), texts={"state": "failed"}
+        )
+
+
+@functools.lru_cache(maxsize=1)
+def code_version() -> str:
+    """A hash over the package's own files: what a result depends on beside data and mappings."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256(__version__.encode())
+    for path in sorted(package.rglob("*")):
+        if path.suffix in (".py", ".jinja", ".css", ".js"):
+            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@_private
+def run_submissions(settings: Settings, key: str, now: str) -> Step:
+    """Stage 1 for one hand-in: read the manifest, seal the files, keep the ledger. `now`: ISO 8601, UTC."""
+    received = receive(settings, settings.inbox / key.split("-", maxsplit=1)[0] / key, now)
+    if received.state == "withdrawn":
+        _forget(settings, key)
+    outputs = [_in_place(settings, table, key) for table in (tables.SUBMISSIONS, tables.SEALED_FILES)]
+    return Step(
+        "submissions",
+        key,
+        received.changed,
+        tuple(item for item in outputs if item),
+        problems=tuple(received.problems),
+        texts={"state": received.state, "version": received.version},
+    )
+
+
+@_private
+def run_validation(settings: Settings, key: str) -> Step:
+    """Stage 2 for one hand-in: `responses` wait for every blocking rule to pass; the rest is always written."""
+    live = _live(settings, key)
+    if live is None:
+        return Step("validation", key, changed=False)
+    mappings = load_mappings(settings.mappings)
+    inputs = _hash(
+        live.version, mappings.instrument_version(live.manifest.instrument), code_version(), _rules(settings)
+    )
+    if (done := _stamped(settings, "validation", key, inputs)) is not None:
+        return done
+    from lnob_pipeline.validation.feedback import feedback_workbook
+
+    files = ledger.sealed_files(settings, key)
+    checked = validate(live.manifest, live.version, files, mappings, settings)
+    outcome = checked.outcome.row(0, named=True)
+    outputs = [
+        _write(settings, checked.quarantine, tables.QUARANTINE, key),
+        _write(settings, checked.results, tables.VALIDATION_RESULTS, key),
+        Output(tables.VALIDATION_OUTCOMES.name, ledger.record_outcome(settings, checked.outcome), 1),
+    ]
+    storage.private_folder(settings.lake / "feedback")
+    storage.write_bytes(feedback_path(settings, key), feedback_workbook(checked))
+    rejected = checked.responses is None
+    if checked.responses is not None:
+        outputs.insert(0, _write(settings, checked.responses, tables.RESPONSES, key))
+    step = Step(
+        "validation",
+        key,
+        changed=True,
+        outputs=tuple(outputs),
+        numbers={name: outcome[name] for name in ("n_rows", "n_accepted", "n_quarantined", "n_refused")},
+        problems=tuple(outcome["reasons"].split(" | ")) if rejected else (),
+        texts={"state": outcome["state"], "reasons": outcome["reasons"] or ""},
+    )
+    return _stamp(settings, step, inputs)
+
+
+@_private
+def run_harmonisation(settings: Settings, key: str) -> Step:
+    """Stage 3 for one hand-in: surveys to households and persons, all else to evidence."""
+    promoted = promoted_submission(settings, key)
+    responses = _in_place(settings, tables.RESPONSES, key)
+    if promoted is None or responses is None:
+        return Step("harmonisation", key, changed=False)
+    mappings = load_mappings(settings.mappings)
+    manifest = promoted.manifest
+    inputs = _hash(
+        responses.sha256,
+        promoted.version,
+        mappings.instrument_version(manifest.instrument),
+        code_version(),
+        _rules(settings),
+    )
+    if (done := _stamped(settings, "harmonisation", key, inputs)) is not None:
+        return done
+    from lnob_pipeline.harmonisation.compile import harmonise
+    from lnob_pipeline.harmonisation.evidence import evidence
+    from lnob_pipeline.warehouse import connect
+
+    instrument = mappings.instruments[manifest.instrument]
+    frame = storage.read_table(settings.lake, tables.RESPONSES, key)
+    households, persons = tables.harmonised_households(mappings), tables.harmonised_persons(mappings)
+    numbers: dict[str, float] = {}
+    texts: dict[str, str] = {}
+    with connect(threads=1) as connection:
+        found = evidence(connection, manifest, instrument, frame)
+        outputs = [_write(settings, found, tables.CITIZEN_EVIDENCE, key)]
+        if instrument.data_type == "household_survey":
+            result = harmonise(connection, instrument, frame, mappings, settings.unmapped_share_limit)
+            outputs.append(_write(settings, result.households, households, key))
+            outputs.append(_write(settings, result.persons, persons, key))
+            stopped = sorted(name for name, (_, _, stops) in result.unmapped.items() if stops)
+            numbers = {
+                "households": result.households.height,
+                "persons": result.persons.height,
+                "unmapped_answers": sum(unknown for unknown, _, _ in result.unmapped.values()),
+                "stopped_variables": len(stopped),
+            }
+            texts = {"stopped_variables": ", ".join(stopped)}
+        else:
+            outputs.append(_write(settings, households.empty(), households, key))
+            outputs.append(_write(settings, persons.empty(), persons, key))
+            numbers = {"evidence_rows": found.height}
+    return _stamp(settings, Step("harmonisation", key, True, tuple(outputs), numbers, texts=texts), inputs)
+
+
+@_private
+def run_estimation(settings: Settings, key: str) -> Step:
+    """Stage 4 for one hand-in. Data without citizen engagement are not estimated: they are labelled and kept apart."""
+    promoted = promoted_submission(settings, key)
+    mappings = load_mappings(settings.mappings)
+    households = tables.harmonised_households(mappings)
+    persons = tables.harmonised_persons(mappings)
+    sources = [_in_place(settings, households, key), _in_place(settings, persons, key)]
+    if promoted is None or any(item is None for item in sources):
+        return Step("estimation", key, changed=False)
+    inputs = _hash(
+        promoted.version,
+        *(item.sha256 for item in sources if item),
+        mappings.version(),
+        code_version(),
+        _rules(settings),
+    )
+    if (done := _stamped(settings, "estimation", key, inputs)) is not None:
+        return done
+    from lnob_pipeline.estimation.plan import estimate_submission
+    from lnob_pipeline.warehouse import connect
+
+    frame = tables.CITIZEN_ESTIMATES.empty()
+    if promoted.manifest.data_type == "household_survey" and promoted.citizen_data:
+        with connect(threads=1) as connection:
+            frame = estimate_submission(
+                connection,
+                promoted.manifest,
+                storage.read_table(settings.lake, households, key),
+                storage.read_table(settings.lake, persons, key),
+                promoted.quarantine_share,
+                mappings,
+                settings,
+            )
+    output = _write(settings, frame, tables.CITIZEN_ESTIMATES, key)
+    numbers = {"estimates": frame.height, "indicators": frame["indicator"].n_unique()}
+    return _stamp(settings, Step("estimation", key, True, (output,), numbers), inputs)
+
+
+def run_official(settings: Settings, now: str) -> Step:
+    """Stage 5: the catalogue and the observations of one official release."""
+    from lnob_pipeline.official.catalogue import load_official
+
+    mappings = load_mappings(settings.mappings)
+    bundled = settings.official_source == "bundled"
+    sums = storage.sha256_file(settings.official / "SHA256SUMS") if bundled else now
+    inputs = _hash(sums, mappings.hashes["countries.yaml"], code_version(), settings.official_source)
+    if bundled and (done := _stamped(settings, "official", None, inputs)) is not None:
+        return done
+    iso3 = {country.m49: code for code, country in mappings.countries.items()}
+    catalogue, observations, info = load_official(settings, iso3, now[:10])
+    outputs = (
+        _write(settings, catalogue, tables.SDG_CATALOGUE),
+        _write(settings, observations, tables.OFFICIAL_OBSERVATIONS),
+    )
+    numbers = {"observations": observations.height, "series": observations["series"].n_unique()}
+    return _stamp(
+        settings, Step("official", None, True, outputs, numbers, texts={"official_source": info.label}), inputs
+    )
+
+
+def run_gaps(settings: Settings) -> Step:
+    """Stage 6: official and citizen side by side, the gaps, coverage and decisions."""
+    from lnob_pipeline.gaps.comparison import compare
+    from lnob_pipeline.gaps.coverage import coverage
+    from lnob_pipeline.gaps.decisions import decisions
+    from lnob_pipeline.gaps.typology import gaps
+
+    mappings = load_mappings(settings.mappings)
+    promoted = publishable(settings)
+    keys = [item.submission_id for item in promoted]
+    decided = settings.inbox / "decisions.csv"
+    sources = [_in_place(settings, table) for table in (tables.SDG_CATALOGUE, tables.OFFICIAL_OBSERVATIONS)]
+    sources += [
+        _in_place(settings, table, key) for key in keys for table in (tables.CITIZEN_ESTIMATES, tables.CITIZEN_EVIDENCE)
+    ]
+    inputs = _hash(
+        *(f"{item.table} {item.sha256}" for item in sources if item),
+        *(f"{item.submission_id} {item.version}" for item in promoted),
+        mappings.version(),
+        code_version(),
+        _rules(settings),
+        storage.sha256_file(decided) if decided.exists() else "",
+    )
+    if (done := _stamped(settings, "gaps", None, inputs)) is not None:
+        return done
+    catalogue = storage.read_table(settings.lake, tables.SDG_CATALOGUE)
+    observations = storage.read_table(settings.lake, tables.OFFICIAL_OBSERVATIONS)
+    estimates = storage.read_partitions(settings.lake, tables.CITIZEN_ESTIMATES, keys)
+    found = storage.read_partitions(settings.lake, tables.CITIZEN_EVIDENCE, keys)
+    decision_rows = decisions([item.manifest for item in promoted], decided.read_bytes() if decided.exists() else None)
+    gap_rows = gaps(observations, catalogue, estimates, found, decision_rows, mappings, settings)
+    frames = {
+        tables.COMPARISON: compare(observations, catalogue, estimates, mappings, settings),
+        tables.DATA_GAPS: gap_rows,
+        tables.COVERAGE: coverage(gap_rows),
+        tables.DECISIONS: decision_rows,
+    }
+    outputs = tuple(_write(settings, frame, table) for table, frame in frames.items())
+    missing = gap_rows.filter(~pl.col("status").is_in(["reported", "not_applicable", "not_loaded"])).height
+    numbers = {
+        "gap_cells": missing,
+        "cells": gap_rows.height,
+        "informed_cells": gap_rows.filter(pl.col("citizen_effect") != "nothing_yet").height,
+        "submissions": len(keys),
+    }
+    return _stamp(settings, Step("gaps", None, True, outputs, numbers), inputs)
+
+
+def run_publication(settings: Settings, now: str) -> Step:
+    """Stage 7: disclosure control and the release. The same tables make the same release; then nothing is done."""
+    from lnob_pipeline.publication.disclosure import disclose
+    from lnob_pipeline.publication.release import publish
+
+    mappings = load_mappings(settings.mappings)
+    keys = [item.submission_id for item in publishable(settings)]
+    unpartitioned = (
+        tables.SDG_CATALOGUE,
+        tables.OFFICIAL_OBSERVATIONS,
+        tables.DATA_GAPS,
+        tables.COVERAGE,
+        tables.DECISIONS,
+    )
+    frames = {table.name: storage.read_table(settings.lake, table) for table in unpartitioned}
+    disclosed = disclose(
+        storage.read_partitions(settings.lake, tables.CITIZEN_ESTIMATES, keys),
+        storage.read_table(settings.lake, tables.COMPARISON),
+        storage.read_partitions(settings.lake, tables.CITIZEN_EVIDENCE, keys),
+        mappings,
+        settings,
+    )
+    frames |= disclosed._asdict()
+    frames["sources"] = sources_table(settings)
+    releases = frames["sdg_catalogue"]["release"].unique().sort().to_list()
+    provenance = {
+        "submissions": {row["submission_id"]: row["version"] for row in frames["sources"].iter_rows(named=True)},
+        "official_release": releases[0] if releases else None,
+        "mapping_version": mappings.version(),
+        "code_version": code_version(),
+        "package_version": __version__,
+        "settings": json.loads(_rules(settings)),
+    }
+    release = publish(frames, settings, now, provenance)
+    outputs = tuple(
+        Output(table.name, storage.sha256_file(release.path / f"{table.name}.parquet"), frames[table.name].height)
+        for table in tables.RELEASE_TABLES
+    )
+    hidden = frames["citizen_estimates"].filter(pl.col("status").str.starts_with("suppressed")).height
+    numbers = {"estimates": frames["citizen_estimates"].height, "hidden_estimates": hidden}
+    texts = {"release": release.path.name, "path": str(release.path), "page": str(release.path / "index.html")}
+    return Step("publication", None, release.changed, outputs, numbers, texts=texts)
+
+
+def run_all(
+    settings: Settings, now: str, keys: Iterable[str] = (), done: Callable[[Step], None] | None = None
+) -> list[Step]:
+    """Every stage for the given submissions (all of the inbox when none is given), one after the other.
+
+    `done` is called after each step.
+    """
+    steps: list[Step] = []
+
+    def note(step: Step) -> None:
+        steps.append(step)
+        if done is not None:
+            done(step)
+
+    for key in list(keys) or inbox_keys(settings):
+        note(attempt(run_submissions, settings, key, now=now))
+        for run in (run_validation, run_harmonisation, run_estimation):
+            note(attempt(run, settings, key))
+    note(run_official(settings, now))
+    note(run_gaps(settings))
+    note(run_publication(settings, now))
+    return steps
+
+
+def inbox_keys(settings: Settings) -> list[str]:
+    """The submissions that the inbox holds, sorted."""
+    return [folder.name for folder in scan(settings)]
+
+
+def feedback_path(settings: Settings, key: str) -> Path:
+    """Where the feedback workbook of a submission lies (closed: it is for its partner)."""
+    return settings.lake / "feedback" / f"{key}.xlsx"
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """The version of a submission whose answers were last accepted."""
+
+    submission_id: str
+    version: str
+    manifest: Manifest
+    quarantine_share: float
+    citizen_data: bool
+
+
+def promoted_submissions(settings: Settings) -> list[Promoted]:
+    """The accepted version of each live submission; those never accepted or withdrawn are left out."""
+    found = []
+    for item in ledger.promoted(settings):
+        outcome = ledger.outcome(settings, item).row(0, named=True)
+        share, citizen_data = outcome["quarantine_share"] or 0.0, outcome["citizen_data"]
+        found.append(Promoted(item.submission_id, item.version, item.manifest, share, citizen_data))
+    return found
+
+
+def promoted_submission(settings: Settings, key: str) -> Promoted | None:
+    """The accepted version of one submission; None where there is none."""
+    return next((item for item in promoted_submissions(settings) if item.submission_id == key), None)
+
+
+def publishable(settings: Settings) -> list[Promoted]:
+    """Accepted versions of live submissions whose partner agrees to publication, in order of their keys."""
+    return [item for item in promoted_submissions(settings) if item.manifest.partner.publish]
+
+
+def sources_table(settings: Settings) -> pl.DataFrame:
+    """The table SOURCES: every submission of the ledger as far as it may be named."""
+    states = ledger.status_table(settings)
+    accepted = {item.submission_id: item for item in publishable(settings)}
+    living = {item.submission_id: item for item in ledger.live(settings)}
+    rows = []
+    for row in states.iter_rows(named=True):
+        promoted = accepted.get(row["submission_id"])
+        manifest = promoted.manifest if promoted else None
+        live = living.get(row["submission_id"])
+        rows.append(
+            {
+                "submission_id": row["submission_id"],
+                "iso3": row["iso3"],
+                "organisation": manifest.organisation if manifest and manifest.disclosure.organisation else None,
+                "data_type": row["data_type"],
+                "state": row["state"],
+                "sampling_method": manifest.sampling.method if manifest else None,
+                "area_level": manifest.geography.level if manifest else None,
+                "area": ",".join(manifest.geography.admin1) or None if manifest and manifest.disclosure.place else None,
+                "year": manifest.year if manifest else None,
+                "n_planned": manifest.sample_size.planned if manifest else None,
+                "n_accepted": row["n_accepted"],
+                "n_quarantined": row["n_quarantined"],
+                "n_refused": row["n_refused"],
+                "citizen_data": promoted.citizen_data if promoted else None,
+                "synthetic": live.manifest.synthetic if live else None,
+                "instrument": manifest.instrument if manifest else None,
+                "version": promoted.version if promoted else row["version"],
+            }
+        )
+    return pl.DataFrame(rows, schema=tables.SOURCES.schema)
+
+
+def _live(settings: Settings, key: str) -> ledger.Live | None:
+    return next((item for item in ledger.live(settings) if item.submission_id == key), None)
+
+
+def _forget(settings: Settings, key: str) -> None:
+    """Remove what later stages keep of a withdrawn submission; the ledger keeps that it was there."""
+    mappings = load_mappings(settings.mappings)
+    later = [
+        tables.RESPONSES,
+        tables.QUARANTINE,
+        tables.VALIDATION_RESULTS,
+        tables.VALIDATION_OUTCOMES,
+        tables.harmonised_households(mappings),
+        tables.harmonised_persons(mappings),
+        tables.CITIZEN_EVIDENCE,
+        tables.CITIZEN_ESTIMATES,
+    ]
+    paths = [storage.table_path(settings.lake, table, key) for table in later]
+    paths.append(feedback_path(settings, key))
+    paths += [_stamp_path(settings, stage, key) for stage in PARTITIONED_STAGES]
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _write(settings: Settings, frame: pl.DataFrame, table: Table, key: str | None = None) -> Output:
+    digest = storage.write_table(frame, table, storage.table_path(settings.lake, table, key))
+    return Output(table.name, digest, frame.height)
+
+
+def _in_place(settings: Settings, table: Table, key: str | None = None) -> Output | None:
+    """The output of a table as it lies in the lake; None where it does not."""
+    path = storage.table_path(settings.lake, table, key)
+    if not path.exists():
+        return None
+    rows = pl.scan_parquet(path).select(pl.len()).collect().item()
+    return Output(table.name, storage.sha256_file(path), rows)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _rules(settings: Settings) -> str:
+    """The settings that change numbers (not the places of folders), as canonical JSON."""
+    values = {name: value for name, value in asdict(settings).items() if not isinstance(value, Path)}
+    return json.dumps(values, sort_keys=True)
+
+
+def _stamp_path(settings: Settings, stage: str, key: str | None) -> Path:
+    return settings.lake / "stamps" / f"{stage}{'.' + key if key else ''}.json"
+
+
+def _stamp(settings: Settings, step: Step, inputs: str) -> Step:
+    storage.private_folder(settings.lake / "stamps")
+    content: dict[str, Any] = {"inputs": inputs, "step": asdict(step)}
+    storage.write_bytes(_stamp_path(settings, step.stage, step.key), json.dumps(content, sort_keys=True).encode())
+    return step
+
+
+def _stamped(settings: Settings, stage: str, key: str | None, inputs: str) -> Step | None:
+    """What the step said last time, unless its inputs or the files it wrote have changed since."""
+    path = _stamp_path(settings, stage, key)
+    if not path.exists():
+        return None
+    content = json.loads(path.read_bytes())
+    if content["inputs"] != inputs:
+        return None
+    step = content["step"]
+    outputs = tuple(Output(**item) for item in step["outputs"])
+    for item in outputs:
+        name = settings.lake / item.table / f"{key}.parquet" if key else settings.lake / f"{item.table}.parquet"
+        if not name.exists() or storage.sha256_file(name) != item.sha256:
+            return None
+    return Step(stage, key, False, outputs, step["numbers"], tuple(step["problems"]), step["texts"])

@@ -1,0 +1,50 @@
+"""Asset of stage 7: the release. Its numbers have passed disclosure control, so it shows a preview."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from lnob_pipeline import tables
+from lnob_pipeline.automation.metadata import OWNERS, metadata_of
+from lnob_pipeline.automation.policies import WHEN_ANYTHING_NEW
+from lnob_pipeline.automation.resources import PipelineSettings, now
+from lnob_pipeline.pipeline import code_version, run_publication
+from lnob_pipeline.publication.checks import CHECKS, check_results
+
+
+@dg.multi_asset(
+    name="publication_stage",
+    specs=[
+        dg.AssetSpec(
+            "published_release",
+            deps=[
+                "comparison", "data_gaps", "coverage", "decisions", "citizen_estimates", "citizen_evidence",
+                "sdg_catalogue", "official_observations", "submissions", "validation_outcomes",
+            ],
+            description="A dated, frozen set of outputs: " + ", ".join(table.name for table in tables.RELEASE_TABLES),
+            group_name="publication",
+            owners=OWNERS,
+            kinds={"duckdb", "parquet", "csv"},
+            tags={"visibility": "public"},
+            code_version=code_version(),
+            automation_condition=WHEN_ANYTHING_NEW,
+        )
+    ],
+    check_specs=CHECKS,
+)  # fmt: skip
+def publication_stage(settings: PipelineSettings) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """Disclosure control, then one release folder and `latest`."""
+    step = run_publication(settings.load(), now())
+    rows = "\n".join(f"| {item.table} | {item.rows} |" for item in step.outputs)
+    yield dg.MaterializeResult(
+        asset_key="published_release",
+        metadata=metadata_of(step, "published_release")
+        | {
+            "tables": dg.MetadataValue.md(f"| table | rows |\n|---|---|\n{rows}"),
+            "page": dg.MetadataValue.path(step.texts["page"]),
+        },
+        data_version=dg.DataVersion(step.texts["release"].rpartition("_")[2]),
+    )
+    yield from check_results(Path(step.texts["path"]))

@@ -1,0 +1,22 @@
+"""Assets of stage 1: the ledger and the sealed files of one submission."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from lnob_pipeline import tables
+from lnob_pipeline.automation.metadata import asset_spec, results
+from lnob_pipeline.automation.resources import PipelineSettings, now
+from lnob_pipeline.pipeline import run_submissions
+
+
+@dg.multi_asset(name="submissions_stage", specs=[asset_spec(tables.SUBMISSIONS), asset_spec(tables.SEALED_FILES)])
+def submissions_stage(
+    context: dg.AssetExecutionContext, settings: PipelineSettings
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Read the manifest, seal the files, keep the ledger."""
+    step = run_submissions(settings.load(), context.partition_key, now=now())
+    for problem in step.problems:
+        context.log.warning(problem)
+    yield from results(step)

@@ -1,0 +1,79 @@
+"""What SPSS and Stata files have in common: numbers with labels become text codes, the labels are kept aside.
+
+The engine, ReadStat through pyreadstat, opens files by path only. The bytes lie for that moment in a private folder
+(mode 0700) that is removed whatever happens.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from lnob_pipeline.submissions.manifest import DataFile
+from lnob_pipeline.submissions.readers.table import ReaderError, SourceTable, file_stem
+
+
+def read_with(reader: Callable[..., Any], content: bytes, file: DataFile, suffix: str) -> dict[str, SourceTable]:
+    """Read with a function of pyreadstat into one table named as the file. Raises ReaderError."""
+    with tempfile.TemporaryDirectory(prefix="lnob-") as folder:
+        path = Path(folder) / f"file{suffix}"
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        try:
+            frame, metadata = reader(str(path), user_missing=True, output_format="polars")
+        except Exception as error:  # the engine raises plain exceptions of its own; none of their text is passed on
+            raise ReaderError(
+                file.path,
+                f"the file does not open as {suffix} ({type(error).__name__})",
+                "save it again in the program that made it, and send the new file",
+            ) from None
+    name = file_stem(file.path)
+    texts = frame.select(_as_text(column) for column in frame.iter_columns())
+    numbers = pl.Series("row_number", range(1, frame.height + 1), dtype=pl.Int64)
+    return {
+        name: SourceTable(
+            name,
+            texts,
+            numbers,
+            file.path,
+            labels={column: text for column, text in metadata.column_names_to_labels.items() if text},
+            value_labels={
+                column: {_code(code): str(label) for code, label in labels.items()}
+                for column, labels in metadata.variable_value_labels.items()
+            },
+            missing_codes=_missing_codes(metadata),
+        )
+    }
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    """Whole numbers without a point, dates as year-month-day, empty strings as null."""
+    if column.dtype.is_float():
+        whole = column.round(0) == column
+        texts = pl.select(
+            pl.when(whole & (column.abs() < 1e15))
+            .then(column.cast(pl.Int64, strict=False).cast(pl.String))
+            .otherwise(column.cast(pl.String))
+        ).to_series()
+        return texts.alias(column.name)
+    if column.dtype == pl.Object:  # Stata: numbers with lettered missing values among them
+        return pl.Series(column.name, [None if v is None else _code(v) for v in column], dtype=pl.String)
+    return column.cast(pl.String).replace("", None)
+
+
+def _code(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _missing_codes(metadata: Any) -> dict[str, list[str]]:
+    declared: dict[str, list[str]] = {}
+    for column, ranges in metadata.missing_ranges.items():
+        ends = [(_code(bound["lo"]), _code(bound["hi"])) for bound in ranges]
+        declared[column] = [low if low == high else f"{low} to {high}" for low, high in ends]
+    for column, letters in metadata.missing_user_values.items():
+        declared.setdefault(column, []).extend(str(letter) for letter in letters)
+    return declared

@@ -1,0 +1,701 @@
+"""The contract of each column and record: what the instrument and the question bank allow, checked in Polars.
+
+Here belong checks of rows that consented, after identifiers went out; each gives findings and the text that is kept.
+Consent, structure and the decision are in gate.py. What happens to a fault, by rule:
+
+- an unknown code: the row stays, the cell is listed, and its text stays (UNMAPPED where it could identify somebody), so
+  that harmonisation sees an answer it cannot map and not an absent one;
+- a number that is none or is impossible: the row stays, the cell is listed and becomes UNMAPPED;
+- a date that is none or of the Bikram Sambat calendar: the row stays, the cell is listed and becomes null;
+- duplicates, interviews outside the dates or the area, rows without design, members without household: the row is out;
+- in score cards, discussions and reviews a row is one statement: a fault in it puts the row out.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from lnob_pipeline.mappings.load import Mappings
+from lnob_pipeline.mappings.models import Column, Instrument, Record
+from lnob_pipeline.submissions.manifest import Manifest
+from lnob_pipeline.validation.normalise import (
+    DateOrder,
+    about_gregorian,
+    ambiguous_number,
+    ascii_digits,
+    date_text,
+    is_bikram_sambat,
+    number_text,
+    tidy,
+    tidy_text,
+)
+from lnob_pipeline.validation.privacy import identifier_kinds, showable
+from lnob_pipeline.validation.rules import KINDS, REASONS, RULES
+
+ROW, KEY, PARENT = "(row)", "(key)", "(parent)"
+"""Columns of work beside those of the source: row number in the file, key of the row, key of its parent."""
+UNMAPPED = "unmapped"
+"""Stands in a kept cell whose text was taken out: an answer was there, and it cannot be used."""
+DESIGN = {"strata": "stratum", "cluster": "cluster", "weight": "household_weight"}
+"""Part of the manifest's sampling -> variable of the question bank."""
+BREAKDOWN_VARIABLES = ("sex", "age", "location", "marginalised_groups")
+MISSING_LIMIT = 0.1
+DOMINANT_STRATUM = 0.8
+"""A cluster's rows in other strata are slips if this share is in one stratum; else the numbers are used twice."""
+ADULT = 18
+
+FINDING = {
+    "record": pl.String(),
+    "file": pl.String(),
+    "sheet": pl.String(),
+    "row_number": pl.Int32(),
+    "column": pl.String(),
+    "rule_id": pl.String(),
+    "effect": pl.String(),
+    "written": pl.String(),
+    "reason": pl.String(),
+    "mend": pl.String(),
+    "severity": pl.String(),
+}
+
+
+@dataclass
+class Rows:
+    """The rows of one record that consented: ROW, KEY, PARENT and the mapped columns as tidy text.
+
+    kept: text for `responses`; shown: text for the feedback; numbers: values before the check of their range.
+    """
+
+    name: str
+    record: Record
+    file: str
+    sheet: str | None
+    date_order: DateOrder
+    frame: pl.DataFrame
+    kept: dict[str, pl.Series] = field(default_factory=dict)
+    shown: dict[str, pl.Series] = field(default_factory=dict)
+    numbers: dict[str, pl.Series] = field(default_factory=dict)
+
+    def columns_of(self, variable: str) -> list[str]:
+        """Source columns that answer a variable."""
+        return [header for header, column in self.record.columns.items() if column.variable == variable]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row of validation_results, less the submission."""
+
+    rule_id: str
+    severity: str
+    outcome: str
+    expectation: str
+    message: str
+    record: str | None = None
+    column: str | None = None
+    n_checked: int = 0
+    n_failed: int = 0
+    engine: str = "contract"
+
+
+@dataclass
+class Findings:
+    """What was found: rows and cells (`frames`, as FINDING) and a result for each check."""
+
+    frames: list[pl.DataFrame] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+
+    def add(
+        self,
+        rows: Rows,
+        mask: pl.Series,
+        rule_id: str,
+        effect: str,
+        reason: str,
+        *,
+        column: str | None = None,
+        written: pl.Series | None = None,
+        severity: str | None = None,
+        details: dict[str, object] | None = None,
+        proposal: pl.Series | None = None,
+    ) -> int:
+        """List the rows where `mask` holds; return how many. `written` is shown as it is: null what may not be."""
+        mask = mask.fill_null(False)
+        count = int(mask.sum())
+        if count == 0:
+            return 0
+        why, mend = (
+            text.format_map({"column": column, "proposal": "{proposal}"} | (details or {})) for text in REASONS[reason]
+        )
+        chosen = pl.DataFrame(
+            {
+                "row_number": rows.frame[ROW],
+                "written": pl.Series([None], dtype=pl.String).new_from_index(0, rows.frame.height)
+                if written is None
+                else written,
+                "proposal": pl.Series([None], dtype=pl.String).new_from_index(0, rows.frame.height)
+                if proposal is None
+                else proposal,
+            }
+        ).filter(mask)
+        reason_text = pl.lit(why)
+        if proposal is not None:
+            reason_text = pl.lit(why).str.replace("{proposal}", pl.col("proposal"), literal=True)
+        self.frames.append(
+            chosen.with_columns(
+                pl.lit(rows.name).alias("record"),
+                pl.lit(rows.file).alias("file"),
+                pl.lit(rows.sheet, dtype=pl.String).alias("sheet"),
+                pl.lit(column, dtype=pl.String).alias("column"),
+                pl.lit(rule_id).alias("rule_id"),
+                pl.lit(effect).alias("effect"),
+                reason_text.alias("reason"),
+                pl.lit(mend).alias("mend"),
+                pl.lit(severity or ("warning" if effect != "refused" else "information")).alias("severity"),
+            ).select(pl.col(name).cast(kind) for name, kind in FINDING.items())
+        )
+        return count
+
+    def whole(
+        self, rule_id: str, reason: str, *, file: str | None = None, sheet: str | None = None,
+        column: str | None = None, record: str | None = None, severity: str | None = None,
+        expectation: str | None = None, n_checked: int = 1, n_failed: int = 1, **details: object,
+    ) -> None:  # fmt: skip
+        """A fault of the hand-in, a table or a column: a finding without a row, and a failed result."""
+        severity = severity or RULES[rule_id].severity
+        why, mend = (text.format_map({"column": column} | details) for text in REASONS[reason])
+        values = (record, file, sheet, None, column, rule_id, "submission", None, why, mend, severity)
+        self.frames.append(pl.DataFrame([values], schema=FINDING, orient="row"))
+        self.result(
+            rule_id, n_checked, n_failed, message=why, severity=severity, expectation=expectation or reason,
+            record=record, column=column,
+        )  # fmt: skip
+
+    def result(
+        self,
+        rule_id: str,
+        n_checked: int,
+        n_failed: int,
+        *,
+        message: str | None = None,
+        severity: str | None = None,
+        expectation: str,
+        record: str | None = None,
+        column: str | None = None,
+        outcome: str | None = None,
+    ) -> None:
+        """The result of a check: failed where something failed, unless `outcome` says otherwise."""
+        outcome = outcome or ("failed" if n_failed else "passed")
+        text = message or (f"{n_failed} of {n_checked} to mend" if n_failed else f"{n_checked} looked at")
+        severity = severity or RULES[rule_id].severity
+        self.results.append(Result(rule_id, severity, outcome, expectation, text, record, column, n_checked, n_failed))
+
+    def table(self) -> pl.DataFrame:
+        """All findings as one frame."""
+        return pl.concat([pl.DataFrame(schema=FINDING), *self.frames])
+
+
+def known_texts(column: Column, extra: dict[str, str] | None = None) -> dict[str, str]:
+    """Each answer the mapping of a column knows, in tidy form -> as the instrument spells it."""
+    declared = [*column.codes, *column.positive, *column.negative, *(extra or {})]
+    declared += [code for codes in column.missing.values() for code in codes]
+    return {tidy_text(code): code for code in declared if tidy_text(code)}
+
+
+def _spelled(cell: pl.Expr, known: dict[str, str]) -> pl.Expr:
+    """The instrument's spelling of a tidy cell, digits of any script; null where it is none of its answers."""
+    if not known:
+        return pl.lit(None, dtype=pl.String)
+    names, spellings = list(known), list(known.values())
+    return pl.coalesce(
+        cell.replace_strict(names, spellings, default=None, return_dtype=pl.String),
+        ascii_digits(cell).replace_strict(names, spellings, default=None, return_dtype=pl.String),
+    )
+
+
+def check_columns(rows: Rows, instrument: Instrument, mappings: Mappings, found: Findings) -> None:
+    """Check every mapped column of a record; fill `kept`, `shown` and `numbers`."""
+    for header, column in rows.record.columns.items():
+        if column.variable is not None:
+            variable = mappings.variables[column.variable]
+            if variable.type == "number":
+                _check_number(rows, header, column, (variable.minimum, variable.maximum, variable.measure), found)
+            elif variable.type == "date":
+                _check_date(rows, header, column, header in instrument.calendar_columns, found)
+            elif variable.type in ("code", "codes") or column.codes:
+                _check_codes(rows, header, column, known_texts(column), "cell", found)
+            else:
+                _check_text(rows, header, column.variable in ("stratum", "cluster", "admin1"), found)
+        elif column.role is not None:
+            _check_role(rows, header, column, instrument, found)
+
+
+def _check_role(rows: Rows, header: str, column: Column, instrument: Instrument, found: Findings) -> None:
+    if column.role == "statement":
+        _check_codes(rows, header, column, known_texts(column, dict.fromkeys(instrument.statements, "")), "row", found)
+    elif column.role == "score":
+        scale = instrument.scale
+        bounds = (scale.minimum, scale.maximum, "points of the scale") if scale else (None, None, None)
+        _check_number(rows, header, column, bounds, found, effect="row")
+    elif column.role == "participants":
+        _check_number(rows, header, column, (1.0, None, "persons"), found, effect="row")
+    elif column.codes or column.positive or column.negative:
+        _check_codes(rows, header, column, known_texts(column), "row", found)
+    elif column.role == "kind":
+        kinds = {"focus_group": "focus_group", "interview": "interview"}
+        _check_codes(rows, header, column, kinds, "row", found)
+    else:
+        _check_text(rows, header, column.role == "admin1", found)
+
+
+def _shown(cells: pl.Series, faulty: pl.Series) -> pl.Series:
+    """What may be shown of a column: all that is right, and of the rest what cannot identify a person."""
+    if not faulty.any():
+        return cells
+    doubtful = cells.filter(faulty).unique()
+    allowed = doubtful.filter(showable(doubtful))
+    return (
+        pl.DataFrame({"cell": cells, "faulty": faulty})
+        .select(pl.when(~pl.col("faulty") | pl.col("cell").is_in(allowed.to_list())).then("cell"))
+        .to_series()
+    )
+
+
+def _list_identifiers(
+    rows: Rows, header: str, cells: pl.Series, faulty: pl.Series, effect: str, found: Findings
+) -> tuple[pl.Series, dict[str, int]]:
+    """List faulty cells that look like an identifier, without their text; return where, and how many of each kind."""
+    none = pl.repeat(False, len(cells), dtype=pl.Boolean, eager=True)
+    if not faulty.any():
+        return none, {}
+    doubtful = cells.filter(faulty).unique()
+    kinds = identifier_kinds(doubtful).select(pl.coalesce("certain", "likely").alias("kind")).to_series()
+    table = pl.DataFrame({"cell": doubtful, "kind": kinds}).drop_nulls()
+    if table.is_empty():
+        return none, {}
+    kind = cells.replace_strict(table["cell"], table["kind"], default=None, return_dtype=pl.String)
+    kind = pl.DataFrame({"kind": kind, "faulty": faulty}).select(pl.when("faulty").then("kind")).to_series()
+    return kind.is_not_null(), _add_identifiers(rows, header, kind, effect, found)
+
+
+def _add_identifiers(rows: Rows, header: str, kind: pl.Series, effect: str, found: Findings) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for name in kind.drop_nulls().unique().sort().to_list():
+        counts[name] = found.add(
+            rows, kind == name, "identifiers", effect, "identifier_in_answer", column=header,
+            details={"kind": KINDS[name]},
+        )  # fmt: skip
+    n = sum(counts.values())
+    kinds = ", ".join(KINDS[name] for name in counts)
+    found.result(
+        "identifiers", rows.frame.height, n, expectation="no_identifier_in_answers", record=rows.name, column=header,
+        message=f"{kinds} in {n} cells, taken out",
+    )  # fmt: skip
+    return counts
+
+
+def _check_codes(rows: Rows, header: str, column: Column, known: dict[str, str], effect: str, found: Findings) -> None:
+    if column.select == "multiple":
+        kept, unknown, cells = _several_codes(rows.frame[header], column, known)
+    else:
+        frame = rows.frame.select(pl.col(header).alias("cell")).with_columns(
+            _spelled(pl.col("cell"), known).alias("kept")
+        )
+        cells, kept = frame["cell"], frame["kept"]
+        unknown = cells.is_not_null() & kept.is_null()
+    if effect == "row" and column.role == "statement":
+        unknown |= cells.is_null()
+    shown = _shown(cells, unknown)
+    identifying, _ = _list_identifiers(rows, header, cells, unknown & cells.is_not_null(), effect, found)
+    answers = list(dict.fromkeys(known.values()))
+    codes = ", ".join(answers[:12]) + (" ..." if len(answers) > 12 else "")
+    found.add(
+        rows, unknown & ~identifying, "codes", effect, "unknown_code", column=header, written=shown,
+        details={"codes": codes},
+    )  # fmt: skip
+    found.result(
+        "codes", len(cells) - int(cells.null_count()), int(unknown.sum()), expectation="values_in_code_list",
+        record=rows.name, column=header,
+    )  # fmt: skip
+    rows.shown[header] = _choose(unknown, shown, kept)
+    fallback = _choose(shown.is_not_null(), shown, pl.repeat(UNMAPPED, len(cells), dtype=pl.String, eager=True))
+    if column.select == "multiple":
+        fallback = kept  # the codes that are right stay, each other one is UNMAPPED already
+    rows.kept[header] = _choose(unknown & cells.is_not_null(), fallback, kept)
+
+
+def _nothing(height: int) -> pl.Series:
+    return pl.repeat(None, height, dtype=pl.String, eager=True)
+
+
+def _choose(condition: pl.Series, then: pl.Series, otherwise: pl.Series) -> pl.Series:
+    frame = pl.DataFrame({"c": condition, "t": then, "o": otherwise})
+    return frame.select(pl.when("c").then("t").otherwise("o")).to_series()
+
+
+def _several_codes(cells: pl.Series, column: Column, known: dict[str, str]) -> tuple[pl.Series, pl.Series, pl.Series]:
+    """Cells of a select-multiple question: text kept, whether a code is unknown, and the unknown codes where so.
+
+    Unknown codes are judged one by one: what may be shown stays, what may not becomes UNMAPPED.
+    """
+    frame = pl.DataFrame({"cell": cells}).with_row_index("i")
+    parts = (
+        frame.drop_nulls("cell")
+        .select("i", pl.col("cell").str.split(column.separator).alias("code"))
+        .explode("code", empty_as_null=True)
+        .with_columns(tidy(pl.col("code")))
+        .drop_nulls("code")
+        .with_columns(_spelled(pl.col("code"), known).alias("kept"))
+    )
+    allowed = parts.filter(pl.col("kept").is_null())["code"].unique()
+    allowed = allowed.filter(showable(allowed))
+    joined = (
+        parts.with_columns(
+            pl.coalesce("kept", pl.when(pl.col("code").is_in(allowed.to_list())).then("code"), pl.lit(UNMAPPED)).alias(
+                "text"
+            ),
+            pl.col("kept").is_null().alias("unknown"),
+        )
+        .group_by("i", maintain_order=True)
+        .agg(
+            pl.col("text").str.join(column.separator),
+            pl.col("unknown").any(),
+            pl.col("code").filter(pl.col("unknown")).str.join(column.separator).alias("codes"),
+        )
+    )
+    whole = frame.join(joined, on="i", how="left", maintain_order="left")
+    unknown = whole["unknown"].fill_null(False)
+    return whole["text"], unknown, _choose(unknown, whole["codes"], whole["cell"])
+
+
+def _check_number(
+    rows: Rows,
+    header: str,
+    column: Column,
+    bounds: tuple[float | None, float | None, str | None],
+    found: Findings,
+    effect: str = "cell",
+) -> None:
+    minimum, maximum, measure = bounds
+    known = known_texts(column)
+    cell = pl.col("cell")
+    frame = (
+        rows.frame.select(pl.col(header).alias("cell"))
+        .with_columns(_spelled(cell, known).alias("spelled"))
+        .with_columns(
+            pl.when(pl.col("spelled").is_null()).then(number_text(cell)).alias("number"),
+            (pl.col("spelled").is_null() & ambiguous_number(cell)).fill_null(False).alias("ambiguous"),
+        )
+        .with_columns(pl.col("number").cast(pl.Float64).alias("value"))
+        # A sentinel may be written 999.0 or ९९९ as well as 999.
+        .with_columns(pl.coalesce("spelled", _spelled(pl.col("number"), known)).alias("spelled"))
+    )
+    in_measure = pl.col("value") * column.multiply
+    possible = pl.lit(True)
+    if minimum is not None:
+        possible &= in_measure >= minimum
+    if maximum is not None:
+        possible &= in_measure <= maximum
+    is_number = pl.col("value").is_not_null()
+    plain = pl.col("spelled").is_null() & cell.is_not_null()
+    frame = frame.with_columns(
+        (plain & ~is_number & ~pl.col("ambiguous")).alias("unreadable"),
+        (plain & pl.col("ambiguous")).alias("ambiguous"),
+        (plain & is_number & ~possible).fill_null(False).alias("impossible"),
+    ).with_columns((pl.col("unreadable") | pl.col("ambiguous") | pl.col("impossible")).alias("faulty"))
+    cells, faulty = frame["cell"], frame["faulty"]
+    shown = _shown(cells, faulty)
+    identifying, _ = _list_identifiers(rows, header, cells, faulty, effect, found)
+    show: dict[str, Any] = {"column": header, "written": shown}
+    found.add(rows, frame["unreadable"] & ~identifying, "types", effect, "not_a_number", **show)
+    found.add(rows, frame["ambiguous"] & ~identifying, "types", effect, "ambiguous_number", **show)
+    limits = _limits(minimum, maximum, column.multiply, measure)
+    found.add(
+        rows, frame["impossible"] & ~identifying, "ranges", effect, "out_of_range", **show, details={"bounds": limits}
+    )
+    answered = len(cells) - int(cells.null_count())
+    where: dict[str, Any] = {"record": rows.name, "column": header}
+    found.result(
+        "types",
+        answered,
+        int((frame["unreadable"] | frame["ambiguous"]).sum()),
+        expectation="values_are_numbers",
+        **where,
+    )
+    if minimum is not None or maximum is not None:
+        found.result("ranges", answered, int(frame["impossible"].sum()), expectation="values_in_range", **where)
+    kept = frame.select(
+        pl.when("faulty").then(pl.lit(UNMAPPED)).otherwise(pl.coalesce("spelled", "number"))
+    ).to_series()
+    rows.kept[header] = kept
+    rows.shown[header] = _choose(faulty, shown, kept)
+    rows.numbers[header] = frame.select(pl.when(pl.col("spelled").is_null()).then("value")).to_series()
+
+
+def _limits(minimum: float | None, maximum: float | None, multiply: float, measure: str | None) -> str:
+    low, high = (None if bound is None else f"{bound / multiply:g}" for bound in (minimum, maximum))
+    unit = f" ({measure})" if measure and multiply == 1 else ""
+    if low is not None and high is not None:
+        return f"it lies between {low} and {high}{unit}"
+    return (f"it is at least {low}" if low is not None else f"it is at most {high}") + unit
+
+
+def _check_date(rows: Rows, header: str, column: Column, bikram_sambat: bool, found: Findings) -> None:
+    frame = (
+        rows.frame.select(pl.col(header).alias("cell"))
+        .with_columns(
+            _spelled(pl.col("cell"), known_texts(column)).alias("spelled"),
+            date_text(pl.col("cell"), rows.date_order).alias("date"),
+        )
+        .with_columns(
+            is_bikram_sambat(pl.col("date")).fill_null(False).alias("other_calendar"),
+            about_gregorian(pl.col("date")).alias("proposal"),
+        )
+        .with_columns((pl.col("other_calendar") & bikram_sambat).alias("other_calendar"))
+        .with_columns(
+            pl.when(~pl.col("other_calendar")).then(pl.col("date").str.to_date("%Y-%m-%d", strict=False)).alias("day")
+        )
+    )
+    cells = frame["cell"]
+    wrong = cells.is_not_null() & frame["spelled"].is_null() & frame["day"].is_null()
+    shown = _shown(cells, wrong)
+    identifying, _ = _list_identifiers(rows, header, cells, wrong & ~frame["other_calendar"], "cell", found)
+    found.add(
+        rows,
+        wrong & ~frame["other_calendar"] & ~identifying,
+        "types",
+        "cell",
+        "not_a_date",
+        column=header,
+        written=shown,
+    )
+    found.add(
+        rows, wrong & frame["other_calendar"], "dates", "cell", "bikram_sambat", column=header, written=shown,
+        proposal=frame["proposal"],
+    )  # fmt: skip
+    answered = len(cells) - int(cells.null_count())
+    where: dict[str, Any] = {"record": rows.name, "column": header}
+    found.result(
+        "types", answered, int((wrong & ~frame["other_calendar"]).sum()), expectation="values_are_dates", **where
+    )
+    if bikram_sambat:
+        found.result("dates", answered, int(frame["other_calendar"].sum()), expectation="gregorian_calendar", **where)
+    rows.kept[header] = frame.select(pl.coalesce("spelled", pl.col("day").dt.to_string("%Y-%m-%d"))).to_series()
+    rows.shown[header] = _choose(wrong, shown, rows.kept[header])
+
+
+def _check_text(rows: Rows, header: str, area: bool, found: Findings) -> None:
+    """Text is kept as it is unless it looks like an identifier.
+
+    The code of an area may be as long as a phone number; in such a column a run of digits counts only if it is rare.
+    """
+    cells = rows.frame[header]
+    kinds = identifier_kinds(cells).with_columns(pl.len().over(cells.alias("cell")).alias("n"))
+    likely = pl.when(pl.col("n") < 3).then("likely") if area else pl.col("likely")
+    kind = kinds.select(pl.coalesce("certain", likely).alias("kind")).to_series()
+    kept = cells
+    if kind.null_count() < len(kind):
+        _add_identifiers(rows, header, kind, "cell", found)
+        kept = _choose(kind.is_not_null(), _nothing(len(cells)), cells)
+    rows.kept[header] = rows.shown[header] = kept
+
+
+def check_identity(rows: Rows, raw: pl.DataFrame, has_children: bool, found: Findings) -> None:
+    """The same id twice: all rows that carry it are out. `raw` holds the id columns as text, row for row."""
+    checked = dict.fromkeys(name for name in (rows.record.identity, rows.record.key) if name in raw.columns)
+    for header in checked:
+        if rows.record.unit == "excerpt" and header == rows.record.key:
+            continue  # one excerpt has a row for each of its tags
+        ids = raw[header]
+        twice = ids.is_duplicated() & ids.is_not_null()
+        found.add(rows, twice, "identity", "row", "duplicate", column=header)
+        empty = ids.is_null() & (has_children and header == rows.record.key)
+        found.add(rows, empty, "identity", "row", "no_key", column=header)
+        found.result(
+            "identity",
+            len(ids),
+            int((twice | empty).sum()),
+            expectation="ids_are_unique",
+            record=rows.name,
+            column=header,
+        )
+
+
+def check_dates(rows: Rows, manifest: Manifest, found: Findings) -> None:
+    """Interviews outside the collection: the row is out."""
+    for header in rows.columns_of("interview_date"):
+        day = rows.kept[header].str.to_date("%Y-%m-%d", strict=False)
+        outside = ~day.is_between(manifest.collection.start, manifest.collection.end)
+        n = found.add(
+            rows, outside, "dates", "row", "outside_dates", column=header, written=rows.kept[header],
+            details={"start": manifest.collection.start, "end": manifest.collection.end},
+        )  # fmt: skip
+        answered = len(day) - int(day.null_count())
+        found.result("dates", answered, n, expectation="within_collection", record=rows.name, column=header)
+
+
+def first_interview(rows: Rows) -> datetime.date | None:
+    """The earliest interview date of a record."""
+    days = [rows.kept[h].str.to_date("%Y-%m-%d", strict=False).min() for h in rows.columns_of("interview_date")]
+    return min((day for day in days if isinstance(day, datetime.date)), default=None)
+
+
+def check_place(rows: Rows, manifest: Manifest, found: Findings) -> None:
+    """Rows from an area that the submission does not speak for are out."""
+    claimed = manifest.geography.admin1
+    for header in rows.columns_of("admin1"):
+        if not claimed:
+            continue
+        column = rows.record.columns[header]
+        areas = rows.kept[header]
+        if column.codes:
+            areas = areas.replace(column.codes)
+        answered = areas.is_not_null() & ~areas.is_in([UNMAPPED, *(c for m in column.missing.values() for c in m)])
+        if column.codes:
+            answered &= areas.is_in(list(column.codes.values()))
+        outside = answered & ~areas.is_in(claimed)
+        n = found.add(
+            rows, outside, "place", "row", "outside_area", column=header, details={"areas": ", ".join(claimed)}
+        )
+        found.result("place", int(answered.sum()), n, expectation="within_area", record=rows.name, column=header)
+
+
+def check_design(rows: Rows, manifest: Manifest, found: Findings) -> None:
+    """Stratum, cluster and weight of each row of a probability sample."""
+    parts = {part: rows.columns_of(variable) for part, variable in DESIGN.items()}
+    for part, headers in parts.items():
+        if getattr(manifest.sampling, part) is None:
+            continue
+        for header in headers:
+            if part == "weight":
+                faulty = ~(rows.numbers[header] > 0).fill_null(False)
+                reason = "no_weight"
+            else:
+                faulty, reason = rows.kept[header].is_null(), "no_design_value"
+            if len(faulty) and faulty.all():
+                found.whole(
+                    "design", "no_design_rows", file=rows.file, sheet=rows.sheet, column=header, record=rows.name,
+                    n_checked=len(faulty), n_failed=len(faulty), part=part,
+                )  # fmt: skip
+                continue
+            n = found.add(
+                rows, faulty, "design", "row", reason, column=header, written=rows.shown[header], details={"part": part}
+            )
+            found.result(
+                "design",
+                len(faulty),
+                n,
+                expectation=f"{part}_present",
+                record=rows.name,
+                column=header,
+                severity="warning",
+            )
+    if manifest.sampling.strata and manifest.sampling.cluster and parts["strata"] and parts["cluster"]:
+        _check_nesting(rows, parts["strata"][0], parts["cluster"][0], found)
+
+
+def _check_nesting(rows: Rows, strata: str, cluster: str, found: Findings) -> None:
+    frame = pl.DataFrame({"stratum": rows.kept[strata], "cluster": rows.kept[cluster]}).with_columns(
+        pl.len().over("cluster", "stratum").alias("here"),
+        pl.col("stratum").count().over("cluster").alias("n"),
+    )
+    frame = frame.with_columns((pl.col("here") / pl.col("n") >= DOMINANT_STRATUM).alias("dominant")).with_columns(
+        pl.col("dominant").any().over("cluster").alias("clear")
+    )
+    whole = pl.col("stratum").is_not_null() & pl.col("cluster").is_not_null()
+    split = frame.filter(whole & ~pl.col("clear"))["cluster"].n_unique()
+    if split:
+        found.whole(
+            "design", "clusters_across_strata", file=rows.file, sheet=rows.sheet, column=cluster, record=rows.name,
+            expectation="cluster_in_one_stratum", n_checked=frame["cluster"].n_unique(), n_failed=split, n=split,
+        )  # fmt: skip
+        return
+    slips = frame.select((whole & ~pl.col("dominant")).alias("m")).to_series()
+    n = found.add(rows, slips, "design", "row", "cluster_in_other_stratum", column=cluster, written=rows.kept[cluster])
+    found.result(
+        "design",
+        frame.height,
+        n,
+        expectation="cluster_in_one_stratum",
+        record=rows.name,
+        column=cluster,
+        severity="warning",
+    )
+
+
+def check_parents(rows: Rows, parents: Rows, found: Findings) -> None:
+    """Rows whose parent is not in the file are out."""
+    orphans = rows.frame.select(~pl.col(PARENT).is_in(parents.frame[KEY].implode())).to_series().fill_null(True)
+    n = found.add(
+        rows, orphans, "household", "row", "orphan", column=rows.record.parent_key,
+        details={"parent": parents.name},
+    )  # fmt: skip
+    found.result("household", len(orphans), n, expectation="parent_present", record=rows.name)
+
+
+def check_household(households: Rows, persons: Rows, found: Findings) -> None:
+    """The roster against the household size, and one respondent a household."""
+    members = persons.frame.group_by(PARENT).len("members")
+    for header in households.columns_of("household_size"):
+        size = households.numbers[header]
+        frame = households.frame.select(KEY).with_columns(size.alias("size"))
+        frame = frame.join(members, left_on=KEY, right_on=PARENT, how="left", maintain_order="left")
+        differs = (frame["size"] != frame["members"].fill_null(0)).fill_null(False)
+        n = found.add(
+            households, differs, "household", "note", "roster_size", column=header, written=households.shown[header]
+        )
+        checked = len(size) - int(size.null_count())
+        found.result("household", checked, n, expectation="roster_size", record=households.name, column=header)
+    for header in persons.columns_of("is_respondent"):
+        yes = is_yes(persons, header)
+        several = (
+            persons.frame.select(pl.col(PARENT), yes.alias("yes"))
+            .select(pl.col("yes") & (pl.col("yes").sum().over(PARENT) > 1))
+            .to_series()
+        )
+        n = found.add(persons, several, "household", "cell", "several_respondents", column=header)
+        found.result("household", int(yes.sum()), n, expectation="one_respondent", record=persons.name, column=header)
+        persons.kept[header] = _choose(several, _nothing(len(yes)), persons.kept[header])
+
+
+def is_yes(rows: Rows, header: str) -> pl.Series:
+    """Whether a cell means yes, by the polarity the instrument declares."""
+    column = rows.record.columns[header]
+    yes = [*column.positive, *(source for source, code in column.codes.items() if code == "yes")]
+    return rows.kept[header].is_in(yes).fill_null(False)
+
+
+def check_minors(rows: Rows, roster: bool, manifest: Manifest, found: Findings) -> None:
+    """Respondents below 18 where the manifest says that no minors were interviewed."""
+    ages, marks = rows.columns_of("age"), rows.columns_of("is_respondent")
+    if not ages or (roster and not marks):
+        return
+    respondents = is_yes(rows, marks[0]) if marks else pl.repeat(True, rows.frame.height, eager=True)
+    young = respondents & (rows.numbers[ages[0]] < ADULT).fill_null(False)
+    n = 0
+    if not manifest.ethics.minors_interviewed:
+        n = found.add(rows, young, "ethics", "note", "young_respondent", column=ages[0])
+    found.result(
+        "ethics", int(respondents.sum()), n, expectation="minors", record=rows.name, column=ages[0], severity="warning"
+    )
+
+
+def check_missing_answers(rows: Rows, out: pl.Series, found: Findings) -> None:
+    """Breakdown variables without an answer in more than one of ten accepted rows."""
+    for header, column in rows.record.columns.items():
+        if column.variable not in BREAKDOWN_VARIABLES:
+            continue
+        missing_codes = [code for codes in column.missing.values() for code in codes]
+        cells = rows.kept[header].filter(~out)
+        missing = int((cells.is_null() | cells.is_in([UNMAPPED, *missing_codes])).sum())
+        where: dict[str, Any] = {"record": rows.name, "column": header, "expectation": "breakdown_answered"}
+        if len(cells) and missing / len(cells) > MISSING_LIMIT:
+            found.whole(
+                "completeness", "missing_answers", file=rows.file, sheet=rows.sheet, n_checked=len(cells),
+                n_failed=missing, missing=missing, n=len(cells), **where,
+            )  # fmt: skip
+        else:
+            found.result("completeness", len(cells), 0, message=f"{missing} of {len(cells)} without answer", **where)

@@ -1,0 +1,382 @@
+"""The fixed list of rules, and every sentence of this stage that a partner reads.
+
+Here belong what is judged, how severe it is and how it is told; the judging is in contracts.py, gate.py, privacy.py and
+expectations.py. Each rule is answered in every run, also when it does not apply. All texts stand here so that a
+translation has one file to follow. Sources: Copenhagen Framework on Citizen Data; OHCHR, A human-rights-based approach
+to data; United Nations National Quality Assurance Framework.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["blocking", "warning", "information"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule. blocking: a failure rejects the submission; warning: it is accepted with a flag; information: neither.
+
+    why: one sentence for the partner; mend: what to do; example: how it looks when it is right.
+    """
+
+    rule_id: str
+    severity: Severity
+    title: str
+    why: str
+    mend: str
+    example: str
+
+
+RULES: dict[str, Rule] = {
+    rule.rule_id: rule
+    for rule in (
+        Rule(
+            "readable",
+            "blocking",
+            "The files can be opened",
+            "What cannot be opened cannot be counted.",
+            "Export or save the file again, open it once to see that it is right, and send the new file.",
+            "survey.xlsx as the survey tool exported it",
+        ),
+        Rule(
+            "structure",
+            "blocking",
+            "The tables and columns of the questionnaire are there",
+            "An answer is understood by its column; without the column a question of the form has no answers at all.",
+            "Export with question names (not labels), all versions of the form, and leave the first row as it is.",
+            "the column names of the form, in any order",
+        ),
+        Rule(
+            "consent",
+            "blocking",
+            "Everybody in the data agreed to take part",
+            "Answers may be used only if the person agreed; without the question nobody can know.",
+            "Send the column with the answer to the consent question, and name it in the manifest.",
+            "consent: yes",
+        ),
+        Rule(
+            "ethics",
+            "blocking",
+            "The ethics approval is older than the first interview",
+            "Approval that comes after the interviews protects nobody.",
+            "Correct the date of the approval or of the collection in the manifest, or send the earlier approval.",
+            "approval 2019-03-01, first interview 2019-04-15",
+        ),
+        Rule(
+            "identifiers",
+            "warning",
+            "Nothing in the data says who a person is",
+            "Names, phone numbers, identity numbers and places of homes can bring people into danger.",
+            "Leave these columns and cells out of the next hand-in; they were taken out here and are kept nowhere.",
+            "no phone number, not even in a remark",
+        ),
+        Rule(
+            "identity",
+            "warning",
+            "Each interview is in the file once",
+            "A person who is counted twice weighs twice.",
+            "Keep the right one of the rows and delete the others; if they are different people, give each its own id.",
+            "ids 101, 102, 103",
+        ),
+        Rule(
+            "dates",
+            "warning",
+            "Interviews took place during the collection",
+            "The year of a number is the year of its interviews; a wrong date puts it into the wrong year.",
+            "Correct the date (Gregorian calendar, year first), or the period of collection in the manifest.",
+            "2019-05-27",
+        ),
+        Rule(
+            "place",
+            "warning",
+            "Interviews took place in the area of the submission",
+            "A number speaks only for the area where people were asked.",
+            "Correct the area of the row, or add the area to geography.admin1 in the manifest.",
+            "KE-17",
+        ),
+        Rule(
+            "codes",
+            "warning",
+            "Answers are codes of the questionnaire",
+            "An answer that the questionnaire does not have cannot be counted on either side.",
+            "Put the code of the answer, or tell us of the new answer so that it can be added to the mapping.",
+            "borehole",
+        ),
+        Rule(
+            "types",
+            "warning",
+            "Numbers are numbers and dates are dates",
+            "A number with words in it, or one that can be read in two ways, cannot be computed.",
+            "Write the number with digits only; write 1234 instead of 1,234.",
+            "35",
+        ),
+        Rule(
+            "ranges",
+            "warning",
+            "Numbers are possible",
+            "One impossible number can move an average more than all true ones.",
+            "Look at the paper form or ask the interviewer; if the answer is not known, use the code for it.",
+            "an age between 0 and 110 years",
+        ),
+        Rule(
+            "design",
+            "blocking",
+            "Every row knows its stratum, its cluster and its weight",
+            "Without the design of the sample no number for the population and no interval can be computed.",
+            "Fill in stratum, cluster and weight of each row; number the clusters through, each in one stratum.",
+            "stratum kisumu_rural, cluster 1207, weight 1.35",
+        ),
+        Rule(
+            "household",
+            "warning",
+            "Households and their members fit together",
+            "A member without household has no place and no weight; a missing member is a person not counted.",
+            "Complete the list of members, or correct the household size; mark one person as the respondent.",
+            "household size 4 and four members, one of them the respondent",
+        ),
+        Rule(
+            "completeness",
+            "warning",
+            "The data are as many and as complete as the manifest says",
+            "People who are missing are seldom like those who answered.",
+            "Say in the manifest how many were planned and reached, and send the rows and answers that are missing.",
+            "planned 412, achieved 388, 388 rows",
+        ),
+        Rule(
+            "quarantine_share",
+            "warning",
+            "Few rows had to be left out",
+            "When many rows of a probability sample are left out, the rest no longer represents the population.",
+            "Mend the rows listed here and hand in again; rows that are right now come in then.",
+            "at most 5 of 100 rows",
+        ),
+        Rule(
+            "expectations",
+            "warning",
+            "The answers are what the questionnaire and the question bank expect",
+            "Columns with many unexpected or missing values are often shifted, swapped or coded in another way.",
+            "Compare the column with the form; most often the codes were changed or the export used labels.",
+            "at least 95 of 100 answers are codes of the form",
+        ),
+        Rule(
+            "citizen_engagement",
+            "information",
+            "The community took part in design or collection",
+            "Data of level 4 or 5 in design or collection are citizen data; other data are kept apart.",
+            "Correct the engagement levels in the manifest if they are wrong.",
+            "design 4, collection 5",
+        ),
+    )
+}
+
+REASONS: dict[str, tuple[str, str]] = {
+    "no_consent": (
+        "no consent was given or noted, so the row was not read further",
+        "nothing, if consent was refused; if it was forgotten to note it, correct the consent answer",
+    ),
+    "no_consent_question": (
+        "the consent question ({column}) is not a column of the data, so no row was read further",
+        "send the column with the answers to the consent question, and name it in the manifest (consent.column)",
+    ),
+    "no_consent_declared": (
+        "the manifest does not say how consent was obtained, so no row was read further",
+        "fill in consent in the manifest: per_row for interviews, per_group for discussions and score cards",
+    ),
+    "nobody_consented": (
+        "no row has one of the answers that mean consent ({affirmative})",
+        "check the affirmative codes in the manifest (consent.affirmative) against the data",
+    ),
+    "unreadable_file": ("{problem}", "{mend}"),
+    "too_many_rows": (
+        "the file has {rows} rows and at most {limit} are read",
+        "divide the hand-in into several, for example one for each area",
+    ),
+    "unknown_instrument": (
+        "the questionnaire {instrument} of the manifest is not known here",
+        "check the name in the manifest (instrument), or send the questionnaire so that it can be mapped",
+    ),
+    "other_data_type": (
+        "the questionnaire {instrument} is for the data type {declared}, and the manifest says {data_type}",
+        "correct data_type or instrument in the manifest",
+    ),
+    "absent_table": (
+        "the table {table} of the questionnaire is not in the files",
+        "send all sheets or files of the export; do not rename them",
+    ),
+    "empty_table": ("the table {table} has no rows", "export again, for all dates and all versions of the form"),
+    "absent_column": (
+        "the column {column} of the questionnaire is not in the file",
+        "export again with all questions and with question names, or name the right version of the form",
+    ),
+    "reserved_column": (
+        "the column name {column} is kept for the pipeline",
+        "rename the question in the form, or ask the secretariat to map it under another name",
+    ),
+    "unknown_column": (
+        "the column is not in the questionnaire and was left out",
+        "name the right version of the form, or tell us of the new question so that it can be mapped",
+    ),
+    "not_the_design": (
+        "the manifest names {named} as the {part} of the sample, and the questionnaire maps {mapped}",
+        "correct sampling in the manifest, or have the mapping of the questionnaire corrected",
+    ),
+    "approval_after_collection": (
+        "the ethics approval is of {approval}, after the first interview on {first}",
+        "send the approval that was in force, or correct the date",
+    ),
+    "young_respondent": (
+        "the respondent is below 18 and the manifest says that no minors were interviewed",
+        "correct the age, or fill in minors_interviewed and guardian_consent in the manifest",
+    ),
+    "identifier_in_answer": (
+        "the cell holds what looks like {kind}; it was taken out and is kept nowhere",
+        "put the code of the answer instead",
+    ),
+    "identifier_column": (
+        "the column holds what looks like {kind} in {n} rows and was taken out",
+        "leave the column out of the next hand-in",
+    ),
+    "duplicate": (
+        "the same id ({column}) stands in more than one row; none of them was taken",
+        "keep the right row and delete the other, or give each its own id",
+    ),
+    "no_key": ("the id of the row ({column}) is empty", "fill in the id"),
+    "parent_out": (
+        "the row it belongs to was not accepted, so this one waits with it",
+        "mend the row it belongs to; this one comes in with it",
+    ),
+    "orphan": (
+        "the row belongs to a {parent} that is not in the file",
+        "send the missing row too, or correct {column}",
+    ),
+    "outside_dates": (
+        "the interview date is outside the collection ({start} to {end})",
+        "correct the date, or the period of collection in the manifest",
+    ),
+    "bikram_sambat": (
+        "the year is of the Bikram Sambat calendar; the date would be about {proposal} in the Gregorian calendar",
+        "write the Gregorian date; nothing was converted",
+    ),
+    "outside_area": (
+        "the area is not one of those the submission speaks for ({areas})",
+        "correct the area, or add it to geography.admin1 in the manifest",
+    ),
+    "unknown_code": (
+        "not an answer of this question; answers are {codes}",
+        "put one of the codes, or tell us of the new answer",
+    ),
+    "not_a_number": ("not a number", "write digits only, without words, signs or units"),
+    "ambiguous_number": (
+        "could be a number with thousands or with a decimal comma",
+        "write 1234 or 1.234",
+    ),
+    "not_a_date": ("not a date that can be read in one way only", "write year-month-day, for example 2019-05-27"),
+    "out_of_range": ("not possible: {bounds}", "correct the number, or use the code for don't know"),
+    "no_weight": ("the weight is missing, zero or negative", "fill in the design weight of the row"),
+    "no_design_value": ("the {part} is missing", "fill it in"),
+    "cluster_in_other_stratum": (
+        "the other rows of this cluster are in another stratum",
+        "correct the stratum or the cluster of the row",
+    ),
+    "clusters_across_strata": (
+        "{n} clusters have rows in several strata, so that the same number stands for different places",
+        "number the clusters through, or write stratum and cluster together (kisumu_rural_07)",
+    ),
+    "no_design_rows": ("no row has a {part}", "fill in the column, or correct sampling in the manifest"),
+    "roster_size": (
+        "the household size differs from the number of members listed",
+        "complete the list of members, or correct the household size",
+    ),
+    "several_respondents": (
+        "more than one member is marked as the respondent; none of them was taken as such",
+        "mark the one member who answered the individual questions",
+    ),
+    "achieved_differs": (
+        "the manifest says {achieved} achieved and the files hold {rows} rows",
+        "correct sample_size.achieved, or send the missing rows",
+    ),
+    "far_below_plan": (
+        "{rows} rows of {planned} planned: below four in five",
+        "say in the manifest why fewer were reached; check that all data are sent",
+    ),
+    "missing_answers": (
+        "{missing} of {n} rows have no answer to {column}, more than one in ten",
+        "ask for the missing answers, or say why they are missing",
+    ),
+    "quarantine_high": (
+        "{quarantined} of {n} rows with consent are in quarantine, more than {limit} %",
+        "mend the rows that are listed and hand in again",
+    ),
+    "nothing_accepted": ("no row could be accepted", "mend the rows that are listed and hand in again"),
+    "unexpected": ("{failed} of {n} did not meet the expectation {expectation}", "compare the column with the form"),
+}
+"""Reason and mending for each kind of finding; {…} are filled with names and counts, never with a cell."""
+
+STATES = {
+    "accepted": "accepted",
+    "accepted_with_flags": "accepted, with things to mend",
+    "waiting_for_review": "waiting for a person to look at it",
+    "rejected": "not accepted yet",
+}
+NEXT = {
+    "accepted": "Nothing to do. The data go into the next release, as far as the agreement allows.",
+    "accepted_with_flags": "The rows that are right go into the next release. Mend what is listed and hand in again; "
+    "the new version takes the place of this one.",
+    "waiting_for_review": "The secretariat looks at it and writes to you. Nothing is published until then.",
+    "rejected": "Nothing of this version is used. Mend what is listed first as 'blocks' and hand in again. "
+    "An earlier version that was accepted stays in use.",
+}
+SEVERITIES = {"blocking": "blocks", "warning": "accepted with a flag", "information": "for information"}
+EFFECTS = {
+    "submission": "the whole hand-in",
+    "row": "row left out",
+    "cell": "answer left out",
+    "refused": "row not read",
+    "note": "please look",
+}
+WORKBOOK = {
+    "summary": "Summary",
+    "to_mend": "To mend",
+    "rows": "Your rows",
+    "submission": "Submission",
+    "state": "Result",
+    "title": "Title",
+    "rows_in": "{accepted} of {rows} rows are in",
+    "quarantined": "{n} rows are left out and listed",
+    "refused": "{n} rows are without consent; their answers were not read and are kept nowhere",
+    "next": "What happens next",
+    "reasons": "Why",
+    "identifiers": "What was taken out because it says who a person is",
+    "identifier_line": "{column}: {kind}, {n} cells",
+    "rules": "All rules",
+    "mend_columns": "Severity|What|Where|How often|What is written|What is wrong|Why it matters|How to mend|Example",
+    "rows_columns": "Sheet|Row|What to do",
+    "whole_row": "whole row",
+    "whole_submission": "whole hand-in",
+    "not_shown": "(not shown)",
+    "more_kinds": "{n} more kinds are not listed here; mend these first",
+    "more_rows": "{n} more rows are not shown; mend the same things there",
+    "refused_rows": "Rows without consent (numbers only): {numbers}",
+    "and_more": "{shown} and {n} more",
+    "header_note": "Columns that say who a person is and free texts are not repeated here.",
+    "nothing": "Nothing to mend.",
+    "passed": "right",
+    "failed": "to mend",
+    "not_applicable": "not asked of this hand-in",
+}
+KINDS = {
+    "name": "a name",
+    "phone": "a phone number",
+    "email": "an e-mail address",
+    "national_id": "a national identity number",
+    "coordinates": "coordinates of a place",
+    "address": "an address",
+    "birth_date": "a date of birth",
+    "media": "a picture, a sound or a signature",
+    "device": "the number of a device",
+    "user": "the account of an interviewer",
+    "declared": "what the questionnaire declares as identifying",
+}
+"""Kinds of identifiers in words."""

@@ -1,0 +1,276 @@
+"""Stage 4's plan by hand: weights, universes, missing rules, classes, and what a purposive sample may not say."""
+
+import datetime
+from typing import Any
+
+import polars as pl
+import pytest
+
+from lnob_pipeline.estimation.plan import estimate_submission
+from lnob_pipeline.mappings.expressions import parse
+from lnob_pipeline.mappings.load import Mappings
+from lnob_pipeline.mappings.models import Column, Instrument, Record, Review
+from lnob_pipeline.settings import Settings
+from lnob_pipeline.submissions.manifest import Manifest
+from lnob_pipeline.tables import harmonised_households, harmonised_persons
+from lnob_pipeline.warehouse import connect
+
+HOUSEHOLD = ["stratum", "cluster", "household_weight", "household_size", "eligible_adults", "location", "marginalised_groups"]
+HOUSEHOLD += ["wealth_quintile", "cooking_fuel"]
+PERSON = ["sex", "age", "is_respondent", "birth_registration"]
+RESPONDENT = ["account_institution", "mobile_money_12_months", "have_say", "have_influence"]
+
+
+def form(*, leave_out: tuple[str, ...] = (), proxy: tuple[str, ...] = ()) -> Instrument:
+    def column(name: str) -> Column:
+        return Column(variable=name, reported_by="proxy" if name in proxy else "self")
+
+    records = {
+        "household": Record(
+            table="main", unit="household", columns={n: column(n) for n in HOUSEHOLD + RESPONDENT if n not in leave_out}
+        ),
+        "person": Record(
+            table="members", unit="person", parent="household", columns={n: column(n) for n in PERSON if n not in leave_out}
+        ),
+    }
+    review = Review(by="test", date=datetime.date(2026, 1, 1), source="this test")
+    return Instrument(
+        instrument="test-form",
+        title="Test form",
+        version="1",
+        data_type="household_survey",
+        languages=["en"],
+        records=records,
+        reviewed=review,
+    )
+
+
+def manifest(method: str = "probability", level: str = "admin1") -> Manifest:
+    sampling: dict[str, Any] = {"method": method}
+    if method == "probability":
+        sampling |= {"frame": "census", "stages": 2, "weight": "w", "cluster": "c", "strata": "s"}
+    return Manifest.model_validate(
+        {
+            "submission": "ken-2019-x",
+            "country": "KEN",
+            "title": "Synthetic test",
+            "organisation": "Test organisation",
+            "synthetic": True,
+            "data_type": "household_survey",
+            "instrument": "test-form",
+            "language": "en",
+            "collection": {"start": "2019-05-01", "end": "2019-06-30"},
+            "geography": {
+                "level": level,
+                "admin1": [] if level == "national" else ["KE-17"],
+                "description": "Kisumu",
+            },
+            "population": "members of private households of Kisumu",
+            "sampling": sampling,
+            "sample_size": {"planned": 100, "achieved": 100},
+            "engagement": dict.fromkeys(
+                ["need", "design", "collection", "processing", "analysis", "dissemination", "use"], 4
+            ),
+            "consent": {"obtained": "per_row", "column": "consent", "affirmative": ["yes"]},
+            "ethics": {"body": "Test board", "approval_number": "1", "approval_date": "2019-01-01"},
+            "agreement": {"identifier": "DSA-1", "retention_until": "2029-12-31"},
+            "disclosure": {"organisation": True, "place": True},
+            "partner": {"publish": True, "represented_by": "Test council"},
+            "files": [{"path": "data.csv", "role": "data", "format": "csv"}],
+        }
+    )
+
+
+def frames(mappings: Mappings, rows: list[dict[str, Any]]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Households and persons from one dict a household; `members` holds dicts of persons."""
+    households, persons = [], []
+    for number, row in enumerate(rows):
+        key = f"h{number:03}"
+        members = row.get("members", [{}])
+        households.append({"submission_id": "ken-2019-x", "household_key": key} | {k: v for k, v in row.items() if k != "members"})
+        for place, member in enumerate(members):
+            persons.append({"submission_id": "ken-2019-x", "household_key": key, "person_key": f"{key}-{place}"} | member)
+    tables = harmonised_households(mappings), harmonised_persons(mappings)
+    filled = []
+    for items, table in zip((households, persons), tables, strict=True):
+        given = set().union(*items)
+        frame = pl.DataFrame(items, schema_overrides={k: v for k, v in table.schema.items() if k in given})
+        frame = frame.with_columns(*(pl.lit(None, dtype=v).alias(k) for k, v in table.schema.items() if k not in given))
+        derived = {name: parse(item.expression).sql for name, item in mappings.derived.items() if name in table.schema}
+        with connect(threads=1) as connection:
+            connection.register("given", frame.drop(*derived))
+            columns = ", ".join(f"{sql} AS {name}" for name, sql in derived.items())
+            filled.append(connection.sql(f"SELECT *, {columns} FROM given").pl().select(list(table.schema)))
+    return filled[0], filled[1]
+
+
+def run(
+    mappings: Mappings,
+    rows: list[dict[str, Any]],
+    *,
+    method: str = "probability",
+    level: str = "admin1",
+    instrument: Instrument | None = None,
+    quarantine_share: float = 0.0,
+) -> pl.DataFrame:
+    changed = Mappings(**{**vars(mappings), "instruments": {"test-form": instrument or form()}})
+    households, persons = frames(changed, rows)
+    with connect(threads=1) as connection:
+        return estimate_submission(
+            connection, manifest(method, level), households, persons, quarantine_share, changed, Settings.load()
+        )
+
+
+def row(found: pl.DataFrame, series: str, stratum: str = "_T") -> dict[str, Any]:
+    chosen = found.filter((pl.col("series") == series) & (pl.col("stratum") == stratum))
+    assert chosen.height == 1, found.select("series", "stratum")
+    return chosen.row(0, named=True)
+
+
+def household(cluster: int, weight: float, size: int, fuel: str, **more: Any) -> dict[str, Any]:
+    return {
+        "stratum": "s1" if cluster < 3 else "s2",
+        "cluster": f"c{cluster}",
+        "household_weight": weight,
+        "household_size": float(size),
+        "eligible_adults": 1.0,
+        "cooking_fuel": fuel,
+        **more,
+    }
+
+
+FUEL = [
+    household(1, 2.0, 4, "lpg"),
+    household(1, 2.0, 2, "wood"),
+    household(2, 1.0, 5, "wood"),
+    household(2, 1.0, 3, "electricity"),
+    household(3, 3.0, 1, "wood"),
+    household(3, 3.0, 2, "no_cooking"),  # leaves the denominator
+    household(4, 1.0, 6, "lpg"),
+    household(4, 1.0, 2, "dont_know"),  # leaves the denominator
+]
+
+
+def test_households_count_their_members_and_the_variance_is_that_of_clusters(mappings: Mappings) -> None:
+    # Weights x size in the denominator: 8, 4, 5, 3, 3, 6 = 29; clean: 8 + 3 + 6 = 17.
+    share = 17 / 29
+    # Scores of the clusters: sum of w (y - p) / 29.
+    scores = {
+        1: (8 * (1 - share) - 4 * share) / 29,
+        2: (3 * (1 - share) - 5 * share) / 29,
+        3: -3 * share / 29,
+        4: 6 * (1 - share) / 29,
+    }
+    # Two clusters a stratum: n / (n - 1) x sum of squares about the mean = (a - b)^2.
+    variance = (scores[1] - scores[2]) ** 2 + (scores[3] - scores[4]) ** 2
+    found = row(run(mappings, FUEL), "EG_EGY_CLEAN")
+    assert found["estimate"] == pytest.approx(100 * share, abs=1e-9)
+    assert found["standard_error"] == pytest.approx(100 * variance**0.5, abs=1e-9)
+    assert (found["n"], found["n_numerator"], found["n_clusters"], found["degrees_of_freedom"]) == (6, 3, 4, 2)
+    assert found["ci_low"] < found["estimate"] < found["ci_high"]
+    assert (found["comparability"], found["area_level"], found["area"]) == ("A", "admin1", "KE-17")
+    assert found["population"] == "persons (members of private households of Kisumu)"
+
+
+def child(status: str, age: float = 3.0) -> dict[str, Any]:
+    return {"age": age, "sex": "female", "birth_registration": status}
+
+
+def test_birth_registration_keeps_dont_know_in_the_denominator_and_refused_out(mappings: Mappings) -> None:
+    statuses = ["certificate_seen", "registered_no_certificate", "not_registered", "dont_know", "refused"]
+    rows = [household(1 + i % 4, 1.0, 1, "wood", members=[child(status)]) for i, status in enumerate(statuses)]
+    rows.append(household(1, 1.0, 1, "wood", members=[child("certificate_seen", age=5.0)]))  # five: not in the universe
+    found = row(run(mappings, rows), "SG_REG_BRTH")
+    assert found["estimate"] == pytest.approx(100 * 2 / 4)
+    assert (found["n"], found["n_numerator"]) == (4, 2)
+
+
+def adult(money: str, account: str = "no", age: float = 30.0, **more: Any) -> dict[str, Any]:
+    chosen = {"age": age, "sex": "male", "is_respondent": "yes", "account_institution": account}
+    return chosen | {"mobile_money_12_months": money} | more
+
+
+def test_the_selected_adult_stands_for_the_eligible_ones(mappings: Mappings) -> None:
+    other = {"age": 50.0, "sex": "female", "is_respondent": "no"}
+    rows = [
+        household(1, 2.0, 3, "wood", members=[adult("yes"), other]) | {"eligible_adults": 3.0},
+        household(2, 2.0, 1, "wood", members=[adult("no")]),
+        household(3, 1.0, 1, "wood", members=[adult("no")]),
+        household(4, 1.0, 1, "wood", members=[adult("refused", account="yes")]),
+        household(4, 1.0, 1, "wood", members=[adult("yes", age=14.0)]),  # below 15: not in the universe
+    ]
+    found = row(run(mappings, rows), "FB_BNK_ACCSS")
+    # Weights: 2 x 3, 2, 1, 1; with an account: the first and the last.
+    assert found["estimate"] == pytest.approx(100 * 7 / 10)
+    assert found["n"] == 4
+
+
+def test_a_mean_of_shares_gives_each_share_its_own_denominator(mappings: Mappings) -> None:
+    answers = [("some", "a_lot"), ("not_at_all", "dont_know"), ("a_lot", "very_little"), ("refused", "some")]
+    rows = [
+        household(1 + i, 1.0, 1, "wood", members=[adult("no", have_say=say, have_influence=influence)])
+        for i, (say, influence) in enumerate(answers)
+    ]
+    found = run(mappings, rows)
+    assert row(found, "IU_DMK_INCL")["estimate"] == pytest.approx(100 * 2 / 3)
+    assert row(found, "IU_DMK_RESP")["estimate"] == pytest.approx(100 * 2 / 3)
+    assert row(found, "IU_DMK_ICRS")["estimate"] == pytest.approx(100 * (2 / 3 + 2 / 3) / 2)
+
+
+def test_half_a_definition_is_not_computed(mappings: Mappings) -> None:
+    rows = [household(1 + i, 1.0, 1, "wood", members=[adult("not_asked", account="yes")]) for i in range(4)]
+    found = run(mappings, rows, instrument=form(leave_out=("mobile_money_12_months",)))
+    assert "FB_BNK_ACCSS" not in found["series"].to_list()
+    assert "EG_EGY_CLEAN" in found["series"].to_list()
+
+
+GROUPS = [
+    household(1, 1.0, 4, "lpg", marginalised_groups="dalit"),
+    household(2, 1.0, 2, "wood", marginalised_groups="dalit single_women"),
+    household(3, 1.0, 2, "wood", marginalised_groups="single_women"),
+    household(4, 1.0, 2, "wood", marginalised_groups="none"),
+]
+
+
+@pytest.mark.parametrize("method", ["purposive", "quota", "open_call", "census"])
+def test_other_samples_give_one_row_a_group_and_no_precision(mappings: Mappings, method: str) -> None:
+    found = run(mappings, GROUPS, method=method)
+    assert found["stratum"].to_list() == ["marginalised_group=dalit", "marginalised_group=single_women"]
+    assert found["estimate"].to_list() == [50.0, 0.0]  # households, not their members: a share of respondents
+    for column in ("standard_error", "ci_low", "ci_high", "n_clusters", "degrees_of_freedom", "design_effect"):
+        assert found[column].null_count() == found.height, column
+    assert set(found["comparability"]) == {"B"}
+    assert all("share of respondents" in text for text in found["population"])
+
+
+def test_class_a_is_lost_by_quarantine_proxies_and_local_wealth(mappings: Mappings) -> None:
+    wealth = [item | {"wealth_quintile": "q1"} for item in FUEL]
+    assert row(run(mappings, FUEL, quarantine_share=0.06), "EG_EGY_CLEAN")["comparability"] == "B"
+    assert row(run(mappings, wealth), "EG_EGY_CLEAN", "wealth=Q1")["comparability"] == "C"
+    assert row(run(mappings, wealth, level="national"), "EG_EGY_CLEAN", "wealth=Q1")["comparability"] == "A"
+    rows = [household(1 + i, 1.0, 1, "wood", members=[adult("yes")]) for i in range(4)]
+    by_proxy = row(run(mappings, rows, instrument=form(proxy=("account_institution",))), "FB_BNK_ACCSS")
+    assert by_proxy["comparability"] == "C"
+    assert "account_institution" in by_proxy["comparability_reason"]
+
+
+def test_every_row_says_where_it_comes_from(mappings: Mappings) -> None:
+    found = row(run(mappings, FUEL), "EG_EGY_CLEAN")
+    assert found["questions"] == "cooking_fuel"
+    assert found["definition_version"] == mappings.indicators["7.1.2"].definition_version
+    assert found["year"] == 2019
+    assert len(found["mapping_version"]) == 16
+
+
+def test_household_measures_by_sex_count_the_persons_of_the_roster(mappings: Mappings) -> None:
+    women = [{"sex": "female", "age": 30.0}, {"sex": "female", "age": 40.0}]
+    rows = [
+        household(1, 1.0, 3, "lpg", members=[*women, {"sex": "male", "age": 50.0}]),
+        household(2, 1.0, 1, "wood", members=women[:1]),
+        household(3, 1.0, 1, "wood", members=[{"sex": "male", "age": 20.0}]),
+        household(4, 2.0, 1, "lpg", members=[{"sex": "male", "age": 20.0}]),
+    ]
+    found = run(mappings, rows)
+    assert row(found, "EG_EGY_CLEAN", "sex=F")["estimate"] == pytest.approx(100 * 2 / 3)
+    assert row(found, "EG_EGY_CLEAN", "sex=M")["estimate"] == pytest.approx(100 * 3 / 4)
+    assert row(found, "EG_EGY_CLEAN")["estimate"] == pytest.approx(100 * 5 / 7)

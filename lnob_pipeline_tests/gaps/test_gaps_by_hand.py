@@ -1,0 +1,170 @@
+"""Rows of the gap table worked out by hand from the bundled figures: October 2020 release, as-of year 2020, base 2015.
+
+T is the as-of year, Y+ the years with a usable value since 2015, Y- those before.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pytest
+
+from lnob_pipeline import tables
+from lnob_pipeline.gaps.comparison import compare
+from lnob_pipeline.gaps.typology import gaps
+from lnob_pipeline.mappings.load import Mappings
+from lnob_pipeline.official.catalogue import load_official
+from lnob_pipeline.settings import Settings
+
+Official = tuple[pl.DataFrame, pl.DataFrame]
+
+
+@pytest.fixture
+def official(settings: Settings, mappings: Mappings) -> Official:
+    iso3_by_m49 = {country.m49: iso3 for iso3, country in mappings.countries.items()}
+    catalogue, observations, info = load_official(settings, iso3_by_m49, "2020-12-01")
+    assert (info.release, info.route) == ("2020-10", "bundled")
+    return catalogue, observations
+
+
+@pytest.fixture
+def table(official: Official, mappings: Mappings, settings: Settings) -> pl.DataFrame:
+    catalogue, observations = official
+    nothing = (tables.CITIZEN_ESTIMATES.empty(), tables.CITIZEN_EVIDENCE.empty(), tables.DECISIONS.empty())
+    return gaps(observations, catalogue, *nothing, mappings, settings)
+
+
+def test_kenya_birth_registration(table: pl.DataFrame, cell: Callable[..., dict[str, Any]]) -> None:
+    # One figure: 2014, 66.9, nature C, age <5Y. Y+ is empty, Y- = {2014}: none since 2015.
+    # T - 2014 = 6 > 5: stale; 6 is not > 10. Y+ is empty, so neither no_trend (one year in Y+) nor not_country_owned
+    # (needs Y+). Sex, location and wealth are required and Y+ shows no category of them: dimension_missing. No bounds
+    # are published: precision_unknown. No crossing is asked for below five years.
+    headline = cell(table, "KEN", "SG_REG_BRTH")
+    assert headline["status"] == headline["headline_status"] == "none_since_2015"
+    assert headline["flags"] == {"stale", "dimension_missing", "subnational_missing", "precision_unknown"}
+    assert (headline["latest_year"], headline["n_years_since_base"], headline["n_years_before_base"]) == (2014, 0, 1)
+    assert headline["natures"] == ""
+    # Each of the seven countries has one figure only: nobody has two years in Y+, 0 of 7 < 1/2.
+    assert headline["scope"] == "systemic"
+    # No row carries a sex or a location, and the series would have a place for them.
+    for stratum in ("sex=F", "sex=M", "location=U", "location=R", "wealth=Q1"):
+        found = cell(table, "KEN", "SG_REG_BRTH", stratum)
+        assert (found["status"], found["headline_status"]) == ("never_reported", "none_since_2015")
+        assert found["flags"] == set()
+        assert found["expected_because"] == "required"
+    # The Washington Group Short Set starts at five years, so nobody misses disability here.
+    strata = table.filter((pl.col("iso3") == "KEN") & (pl.col("series") == "SG_REG_BRTH"))["stratum"]
+    assert not strata.str.contains("disability=").any()
+    # Dalits have no code anywhere; the series takes no age beside the first years, so young people have none here.
+    for group in ("dalit", "youth"):
+        assert cell(table, "KEN", "SG_REG_BRTH", f"marginalised_group={group}")["flags"] == {"group_has_no_code"}
+    assert cell(table, "KEN", "SG_REG_BRTH", "marginalised_group=persons_with_disabilities")["flags"] == set()
+
+
+@pytest.mark.parametrize("series", ["SP_ACS_BSRVH2O", "SP_ACS_BSRVSAN"])
+def test_nepal_basic_services(table: pl.DataFrame, cell: Callable[..., dict[str, Any]], series: str) -> None:
+    # 2000 to 2017 each year, nature E, ALLAREA, RURAL and URBAN: Y+ = {2015, 2016, 2017}, Y- has the 15 years before.
+    # Reported; T - 2017 = 3: not stale. (2017 - 2015 + 1) / 3 = 1, not above the expected 1 year: not sparse.
+    # None of the three years is C or CA: 0 < min(2, 3): not_country_owned; all are E: modelled_only.
+    # RURAL and URBAN stand in 2017 with nature E: location is there, and complete. Sex, age, disability and wealth are
+    # not: dimension_missing, and sex x disability never meet: crossing_missing.
+    headline = cell(table, "NPL", series)
+    assert headline["status"] == "reported"
+    assert headline["flags"] == {
+        "not_country_owned",
+        "modelled_only",
+        "dimension_missing",
+        "crossing_missing",
+        "subnational_missing",
+        "precision_unknown",
+    }
+    assert (headline["latest_year"], headline["n_years_since_base"], headline["n_years_before_base"]) == (2017, 3, 15)
+    # All seven countries have the three years: 7 of 7.
+    assert (headline["natures"], headline["scope"]) == ("E", "national")
+    for stratum in ("location=U", "location=R"):
+        found = cell(table, "NPL", series, stratum)
+        assert (found["status"], found["scope"]) == ("reported", "national")
+        assert found["flags"] == {"not_country_owned", "modelled_only", "precision_unknown"}
+        assert (found["n_years_since_base"], found["n_years_before_base"]) == (3, 15)
+    # The content constraints admit the total of sex and of disability only: systemic, Nepal cannot mend it alone.
+    for stratum in ("sex=F", "sex=M", "disability=yes", "sex=F;disability=yes", "wealth=Q1", "age=60+"):
+        found = cell(table, "NPL", series, stratum)
+        assert (found["status"], found["headline_status"]) == ("never_reported", "reported")
+        assert (found["flags"], found["scope"]) == ({"group_has_no_code"}, "systemic")
+
+
+def test_viet_nam_accounts(table: pl.DataFrame, cell: Callable[..., dict[str, Any]]) -> None:
+    # 2011, 2014 and 2017, nature G, age 15+, quantile NOTSPEC, each BOTHSEX, FEMALE and MALE: Y+ = {2017}, Y- = {2011,
+    # 2014}. One year in Y+: no_trend; no_baseline would need two. T - 2017 = 3: not stale. (2017 - 2017 + 1) / 1 = 1,
+    # not above the expected 3 years. No year is C or CA: 0 < min(2, 1) = 1: not_country_owned; G is neither E nor M.
+    # Sex is there and complete in 2017; age, location, wealth and disability are not: dimension_missing.
+    headline = cell(table, "VNM", "FB_BNK_ACCSS")
+    assert headline["status"] == "reported"
+    assert headline["flags"] == {
+        "no_trend",
+        "not_country_owned",
+        "dimension_missing",
+        "crossing_missing",
+        "subnational_missing",
+        "precision_unknown",
+    }
+    assert (headline["latest_year"], headline["n_years_since_base"], headline["n_years_before_base"]) == (2017, 1, 2)
+    # Every country has 2017 alone since 2015: 0 of 7.
+    assert (headline["natures"], headline["scope"]) == ("G", "systemic")
+    for stratum in ("sex=F", "sex=M"):
+        found = cell(table, "VNM", "FB_BNK_ACCSS", stratum)
+        assert (found["status"], found["flags"]) == ("reported", {"no_trend", "not_country_owned", "precision_unknown"})
+    for stratum in ("location=U", "location=R", "disability=yes", "sex=F;disability=yes"):
+        found = cell(table, "VNM", "FB_BNK_ACCSS", stratum)
+        assert (found["status"], found["flags"]) == ("never_reported", set())
+    # The series admits age 15+ only.
+    assert cell(table, "VNM", "FB_BNK_ACCSS", "age=60+")["flags"] == {"group_has_no_code"}
+
+
+def test_discrimination_where_only_women_are_reported(table: pl.DataFrame, cell: Callable[..., dict[str, Any]]) -> None:
+    # Bangladesh has 2018, nature C, FEMALE with disability _T, PD and PWD, by ground: no total of both sexes. The
+    # headline is silent, three strata are not. SDMX PD is with and PWD is without disability.
+    assert cell(table, "BGD", "VC_VOV_GDSD")["status"] == "never_reported"
+    for stratum in ("sex=F", "sex=F;disability=yes", "sex=F;disability=no"):
+        found = cell(table, "BGD", "VC_VOV_GDSD", stratum)
+        assert (found["status"], found["headline_status"]) == ("reported", "never_reported")
+    assert cell(table, "BGD", "VC_VOV_GDSD", "sex=M")["status"] == "never_reported"
+
+
+def test_indicators_without_a_series(table: pl.DataFrame) -> None:
+    found = table.filter(pl.col("indicator").is_in(["16.6.2", "16.7.2"]))
+    assert set(found["status"]) == {"no_series"}
+    assert set(found["scope"]) == {"systemic"}
+
+
+def test_official_values_of_the_disabled_are_not_swapped(
+    official: Official, mappings: Mappings, settings: Settings, cell: Callable[..., dict[str, Any]]
+) -> None:
+    catalogue, observations = official
+    side_by_side = compare(observations, catalogue, tables.CITIZEN_ESTIMATES.empty(), mappings, settings)
+    raw = observations.filter(
+        (pl.col("series") == "VC_VOV_GDSD")
+        & (pl.col("sex") == "FEMALE")
+        & (pl.col("disability_status") == "PD")
+        & (pl.col("other_dimensions") == "grounds_of_discrimination=ALL")
+    )
+    assert raw.height == 1
+    assert cell(side_by_side, "BGD", "VC_VOV_GDSD", "sex=F;disability=yes")["official_value"] == raw["value"].item()
+
+
+def test_latest_official_values(
+    official: Official, mappings: Mappings, settings: Settings, cell: Callable[..., dict[str, Any]]
+) -> None:
+    catalogue, observations = official
+    side_by_side = compare(observations, catalogue, tables.CITIZEN_ESTIMATES.empty(), mappings, settings)
+    assert set(side_by_side["relation"]) == {"official_only"}
+    expected = {
+        ("KEN", "SG_REG_BRTH", "_T"): (2014, "66.9", 66.9),
+        ("NPL", "SP_ACS_BSRVH2O", "location=U"): (2017, "89.14601", 89.14601),
+        ("NPL", "SP_ACS_BSRVSAN", "location=R"): (2017, "60.80631", 60.80631),
+        ("VNM", "FB_BNK_ACCSS", "_T"): (2017, "30.8", 30.8),
+        ("VNM", "FB_BNK_ACCSS", "sex=F"): (2017, "30.42", 30.42),
+    }
+    for (iso3, series, stratum), figures in expected.items():
+        found = cell(side_by_side, iso3, series, stratum)
+        assert (found["official_year"], found["official_value_text"], found["official_value"]) == figures
