@@ -38,7 +38,7 @@ app = typer.Typer(
     help="From citizen data to SDG gaps. "
     "Exit codes: 0 all is well, 2 wrong command or setting, 3 something was not accepted.",
 )
-out = Console()
+out = Console(width=None if sys.stdout.isatty() else 150)
 err = Console(stderr=True)
 
 
@@ -58,8 +58,8 @@ def main() -> None:
 def show(rows: pl.DataFrame, title: str) -> None:
     """Print a frame as a table; numbers to the right."""
     table = Table(title=title, title_justify="left")
-    for name, kind in rows.schema.items():
-        table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
+    for place, (name, kind) in enumerate(rows.schema.items()):
+        table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold", no_wrap=place == 0)
     for row in rows.rows():
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     out.print(table)
@@ -184,16 +184,44 @@ def check(
 
 
 @app.command()
-def status() -> None:
+def status(
+    submission: Annotated[str | None, typer.Argument(help="One submission, with all its reasons")] = None,
+) -> None:
     """Show the ledger: every submission, its state, and why."""
-    _status(Settings.load())
+    from lnob_pipeline.submissions.ledger import status_table
+
+    settings = Settings.load()
+    if submission is None:
+        _status(settings)
+        return
+    rows = status_table(settings).filter(pl.col("submission_id") == submission)
+    if rows.is_empty():
+        raise ValueError(f"{submission} is not in the ledger; `lnob status` lists what is")
+    for row in rows.iter_rows(named=True):
+        for name, value in row.items():
+            lines = str(value).split(" | ") if value is not None else ["-"]
+            out.print(
+                f"{name:15} {lines[0]}", *(f"\n{'':15} {line}" for line in lines[1:]), markup=False, highlight=False
+            )
 
 
 def _status(settings: Settings) -> None:
     from lnob_pipeline.submissions.ledger import status_table
 
-    columns = ["submission_id", "data_type", "state", "n_rows", "n_accepted", "n_quarantined", "n_refused", "reason"]
-    show(status_table(settings).select(columns), "Submissions")
+    reasons = pl.col("reason").fill_null("").str.split(" | ")
+    more = (
+        pl.when(reasons.list.len() > 1).then(pl.format(" (and {} more)", reasons.list.len() - 1)).otherwise(pl.lit(""))
+    )
+    rows = status_table(settings).select(
+        "submission_id",
+        "state",
+        pl.col("n_rows").alias("rows"),
+        pl.col("n_accepted").alias("accepted"),
+        pl.col("n_quarantined").alias("quarantine"),
+        pl.col("n_refused").alias("refused"),
+        pl.concat_str(reasons.list.first().str.head(90), more).alias("why"),
+    )
+    show(rows, "Submissions (all reasons: lnob status SUBMISSION)")
 
 
 @app.command()

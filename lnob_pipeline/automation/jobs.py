@@ -1,8 +1,8 @@
 """Jobs: one submission through stages 1 to 4; the whole from 5 to 7; everything at once for bulk work.
 
 Bulk work (a first run, a changed mapping) is one unpartitioned job that loops over the keys with the same functions as
-the assets and reports each key, so that the start of a process is paid once. In a run the executor is in-process:
-parallelism is across runs. Concept: https://docs.dagster.io (jobs, asset jobs, reporting asset events).
+the assets and logs the events of each key, so that the start of a process is paid once. In a run the executor is
+in-process: parallelism is across runs. Concept: https://docs.dagster.io (jobs, asset jobs, reporting asset events).
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import dagster as dg
 
 from lnob_pipeline import storage, tables
-from lnob_pipeline.automation.metadata import report
+from lnob_pipeline.automation.metadata import materialisations
 from lnob_pipeline.automation.partitions import add_keys
 from lnob_pipeline.automation.resources import PipelineSettings, now
 from lnob_pipeline.pipeline import (
@@ -49,13 +49,17 @@ listeners: list[Listener] = []
 
 
 def _done(context: dg.OpExecutionContext, step: Step, settings: Settings) -> None:
-    """Record one step of the bulk job as the assets of its own partition would have been, and tell the listeners."""
+    """Record one step as the assets of its own partition would have been, and tell the listeners.
+
+    Checks are logged in the run: without a run, Dagster 1.13 can record a check of a partition only once.
+    """
     if step.changed:
-        report(context.instance, step)
+        for event in materialisations(step):
+            context.log_event(event)
         if step.stage == "validation" and step.key:
             frame = storage.read_table(settings.lake, tables.VALIDATION_RESULTS, step.key)
             for result in check_results(frame, rejected=bool(step.problems)):
-                context.instance.report_runless_asset_event(_evaluation(result, step.key))
+                context.log_event(_evaluation(result, step.key))
     for problem in step.problems:
         context.log.warning(f"{step.key}: {problem}")
     for listener in listeners:
@@ -128,11 +132,8 @@ def publication_op(context: dg.OpExecutionContext, settings: PipelineSettings, k
     loaded = settings.load()
     step = run_publication(loaded, now())
     if step.changed:
-        context.instance.report_runless_asset_event(
-            dg.AssetMaterialization(
-                "published_release", metadata=dict(step.texts), tags={"dagster/data_version": step.texts["release"]}
-            )
-        )
+        tags = {"dagster/data_version": step.texts["release"]}
+        context.log_event(dg.AssetMaterialization("published_release", metadata=dict(step.texts), tags=tags))
     for listener in listeners:
         listener(step)
 

@@ -73,14 +73,12 @@ def results(step: Step, previews: dict[str, str] | None = None) -> Iterator[dg.M
         )
 
 
-def report(instance: dg.DagsterInstance, step: Step) -> None:
-    """Record a step's materialisations outside of an asset's own run (bulk work reports each key so)."""
+def materialisations(step: Step) -> Iterator[dg.AssetMaterialization]:
+    """The same as events, for bulk work: one run reports the partitions of many submissions."""
     for output in step.outputs:
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization(
-                output.table,
-                partition=step.key,
-                metadata=metadata_of(step, output.table),
-                tags={"dagster/data_version": output.sha256},
-            )
+        yield dg.AssetMaterialization(
+            output.table,
+            partition=step.key,
+            metadata=metadata_of(step, output.table),
+            tags={"dagster/data_version": output.sha256},
         )

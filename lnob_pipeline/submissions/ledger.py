@@ -8,8 +8,9 @@ received, withdrawn or unreadable, stage 2 decides on each version (validation_o
   the manifest of that version. As a rejection withholds `responses`, the file of the partition is the one promoted
   last: a rejected or unreadable correction leaves the version before it in the tables, flagged in status_table().
 
-For promoted() to know the version before a rejected one, decisions are kept for every version: record_outcome() adds
-to the partition instead of replacing it, and outcome() reads the one of a version.
+For promoted() to know the version before a rejected one, record_outcome() adds a decision to the partition instead of
+replacing it. Of the versions accepted only the last is kept: it is the one whose `responses` lie in the lake. A version
+that is validated again, by other rules, and rejected leaves the tables.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ class Live:
     manifest: Manifest
 
 
-def history(settings: Settings) -> pl.DataFrame:
-    """Every version of every submission that was ever received: table submissions, oldest first within each."""
+def history(settings: Settings, submission_id: str | None = None) -> pl.DataFrame:
+    """Every version of every submission (or of one) ever received: table submissions, oldest first within each."""
     folder = settings.lake / SUBMISSIONS.name
-    keys = sorted(path.stem for path in folder.glob("*.parquet"))
+    keys = sorted(path.stem for path in folder.glob("*.parquet")) if submission_id is None else [submission_id]
     return read_partitions(settings.lake, SUBMISSIONS, keys)
 
 
@@ -52,17 +53,17 @@ def standing(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.col("state") != "superseded").sort("submission_id", pl.col("state") == "unreadable")
 
 
-def live(settings: Settings) -> list[Live]:
-    """The newest usable version of each submission, withdrawn ones left out; sorted by submission.
+def live(settings: Settings, submission_id: str | None = None) -> list[Live]:
+    """The newest usable version of each submission (or of one), withdrawn ones left out; sorted by submission.
 
     A newer manifest that could not be read changes nothing here: status_table() shows it. Raises LedgerError.
     """
-    return _with_manifests(settings, history(settings).filter(pl.col("state") == "received"))
+    return _with_manifests(settings, history(settings, submission_id).filter(pl.col("state") == "received"))
 
 
-def promoted(settings: Settings) -> list[Live]:
-    """For each live submission the newest version that validation accepted; those never accepted are left out."""
-    rows = history(settings)
+def promoted(settings: Settings, submission_id: str | None = None) -> list[Live]:
+    """For each live submission (or for one) the version accepted last; those never accepted are left out."""
+    rows = history(settings, submission_id)
     living = rows.filter(pl.col("state") == "received").select("submission_id")
     candidates = (
         rows.filter(pl.col("manifest").is_not_null() & pl.col("state").is_in(["received", "superseded"]))
@@ -72,9 +73,9 @@ def promoted(settings: Settings) -> list[Live]:
             on=["submission_id", "version"],
             how="semi",
         )
-        .sort("submission_id", pl.col("state") == "received", "received_at")
+        .unique("submission_id", keep="last", maintain_order=True)  # a version handed in twice has two rows
     )
-    return _with_manifests(settings, candidates.group_by("submission_id", maintain_order=True).last())
+    return _with_manifests(settings, candidates)
 
 
 def sealed_files(settings: Settings, submission_id: str, version: str | None = None) -> list[tuple[DataFile, bytes]]:
@@ -101,7 +102,9 @@ def record_outcome(settings: Settings, outcome: pl.DataFrame) -> str:
     """
     (submission,) = outcome["submission_id"].to_list()
     earlier = read_table(settings.lake, VALIDATION_OUTCOMES, submission)
-    rows = pl.concat([earlier.join(outcome, on="version", how="anti"), outcome.select(earlier.columns)])
+    accepts = pl.lit(outcome["state"].item() in ACCEPTED)
+    kept = earlier.filter(~(accepts & pl.col("state").is_in(ACCEPTED))).join(outcome, on="version", how="anti")
+    rows = pl.concat([kept, outcome.select(earlier.columns)])
     return write_table(rows, VALIDATION_OUTCOMES, table_path(settings.lake, VALIDATION_OUTCOMES, submission))
 
 

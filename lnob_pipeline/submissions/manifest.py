@@ -16,15 +16,13 @@ import difflib
 import functools
 import json
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from lnob_pipeline.mappings.load import line_of
 
 MANIFEST_NAMES = ("submission.yaml", "submission.xlsx")
 MAXIMUM_MANIFEST_BYTES = 1_000_000
@@ -429,14 +427,32 @@ def parse_manifest(content: bytes, file: str) -> Manifest:
         from lnob_pipeline.submissions.workbook import manifest_fields, place
 
         return _validated(manifest_fields(content, file), file, lambda location: place(content, location))
-    fields = _yaml_fields(content, file)
-    text = content.decode(errors="replace")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ManifestError(file, ["the file is not text in UTF-8; save it in that encoding"]) from None
+    fields = _yaml_fields(text, file)
+    lines = functools.cache(lambda: dict(_lines(yaml.compose(text, Loader=yaml.CSafeLoader), ())))
 
     def line(location: tuple[Any, ...]) -> str:
-        number = line_of(text, location)
-        return f"line {number}" if number > 1 or len(location) > 1 else ""
+        """The line of the field, or of the part that lacks it."""
+        found = (lines().get(location[:length]) for length in range(len(location), 0, -1))
+        return next((f"line {number}" for number in found if number), "")
 
     return _validated(fields, file, line)
+
+
+def _lines(node: Any, location: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], int]]:
+    """The line of every field below a YAML node, from 1."""
+    if isinstance(node, yaml.MappingNode):
+        items = [(key.value, key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
+    elif isinstance(node, yaml.SequenceNode):
+        items = [(number, value, value) for number, value in enumerate(node.value)]
+    else:
+        items = []
+    for name, start, value in items:
+        yield (*location, name), start.start_mark.line + 1
+        yield from _lines(value, (*location, name))
 
 
 class _UnusableYAML(yaml.YAMLError):
@@ -466,17 +482,17 @@ _TextLoader.yaml_implicit_resolvers = {
 }
 
 
-def _yaml_fields(content: bytes, file: str) -> dict[str, Any]:
+def _yaml_fields(text: str, file: str) -> dict[str, Any]:
     """The fields of a YAML manifest as text. References are refused: they can grow without bound."""
     depth = 0
     try:
-        for event in yaml.parse(content, Loader=yaml.CSafeLoader):
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent):
                 raise _UnusableYAML("refers to another line (*); write it out", event.start_mark)
             if depth > MAXIMUM_NESTING:
                 raise _UnusableYAML("is nested too deep", event.start_mark)
-        fields = yaml.load(content, Loader=_TextLoader)
+        fields = yaml.load(text, Loader=_TextLoader)
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         what = error.what if isinstance(error, _UnusableYAML) else "is not YAML; look at its spaces, colons and quotes"

@@ -63,7 +63,10 @@ NOT_LISTED = {".ds_store", "thumbs.db", "desktop.ini"}
 class Received:
     """What became of one folder. `changed`: the ledger was written. `problems` are sentences for the partner.
 
-    state: received, withdrawn or unreadable; superseded never, as this is the newest version.
+    state: received, withdrawn or unreadable; superseded never, as this is the newest version. A received hand-in has a
+    problem too where its folder holds files that the manifest does not list. Where nothing could be entered (the name
+    of the folder is no identifier, it holds no manifest, a file is still being copied) the state is that of the ledger,
+    or else unreadable, with changed False; the submission_id is empty where the name is no identifier.
     """
 
     submission_id: str
@@ -100,7 +103,7 @@ def misplaced(settings: Settings) -> list[str]:
     """
     strays = [folder.parent.name for folder in _folders(settings) if not _is_placed(folder)]
     return [
-        f"inbox folder {country if re.match('^[a-z]{3}$', country) else '(not a country)'}: {strays.count(country)} "
+        f"inbox folder {country if re.fullmatch('[a-z]{3}', country) else '(not a country)'}: {strays.count(country)} "
         "with a manifest but not named <iso3>-<year>-<slug> after the country's folder; rename to receive"
         for country in sorted(set(strays))
     ]
@@ -113,7 +116,7 @@ def _folders(settings: Settings) -> Iterator[Path]:
 
 
 def _is_placed(folder: Path) -> bool:
-    return bool(re.match(SUBMISSION_PATTERN, folder.name)) and folder.parent.name == folder.name[:3]
+    return bool(re.fullmatch(SUBMISSION_PATTERN, folder.name)) and folder.parent.name == folder.name[:3]
 
 
 def inbox_fingerprint(folder: Path) -> str:
@@ -137,12 +140,12 @@ def content_version(settings: Settings, folder: Path) -> str:
 def public_name(path: str, role: str, identifies: Callable[[str], bool]) -> str:
     """The name of a file for feedback and errors: its own, or its role where the name could identify a person.
 
-    `identifies` is the scanner for identifiers; it sees the name as written and with its joints opened, since people
-    write jane_doe_0700000000.xlsx.
+    `identifies` is the scanner for identifiers (validation.privacy.looks_identifying); it sees the name as written and
+    with its joints opened, since people write calls_0700-000-123.xlsx. A scanner by patterns does not know a bare name.
     """
     name = PurePosixPath(path).name
     stem, ending = PurePosixPath(path).stem, PurePosixPath(path).suffix.lower()
-    known = ending if re.match(r"^\.[a-z]{1,5}\d?$", ending) else ""
+    known = ending if re.fullmatch(r"\.[a-z]{1,5}\d?", ending) else ""
     if any(identifies(text) for text in (path, name, stem, re.sub(r"[\W_]+", " ", stem))):
         return f"{role} file" + (f" ({known})" if known else "")
     return name
@@ -154,7 +157,7 @@ def receive(settings: Settings, folder: Path, received_at: str) -> Received:
     Never raises for what a partner did. Raises OSError where our own disk cannot be written.
     """
     folder = _absolute(folder)
-    if not re.match(SUBMISSION_PATTERN, folder.name):
+    if not re.fullmatch(SUBMISSION_PATTERN, folder.name):
         problem = "the name of the folder is not an identifier: country, year, short name, as ken-2019-household-survey"
         return Received("", "", "unreadable", False, [problem])
     submission = folder.name

@@ -59,7 +59,7 @@ def new_submission(
     that cannot be an identifier, FileExistsError rather than overwrite a manifest.
     """
     submission = f"{country.lower()}-{slug}"
-    if not re.match(SUBMISSION_PATTERN, submission):
+    if not re.fullmatch(SUBMISSION_PATTERN, submission):
         raise ValueError(
             "an identifier is a country, a year and a short name in small letters, digits and hyphens: "
             "for KEN and 2020-water-survey it is ken-2020-water-survey"

@@ -36,12 +36,15 @@ from lnob_pipeline.validation.normalise import (
 from lnob_pipeline.validation.privacy import identifier_kinds, showable
 from lnob_pipeline.validation.rules import KINDS, REASONS, RULES
 
-ROW, KEY, PARENT = "(row)", "(key)", "(parent)"
-"""Columns of work beside those of the source: row number in the file, key of the row, key of its parent."""
+ROW, LABEL, KEY, PARENT = "(row)", "(label)", "(key)", "(parent)"
+"""Columns of work beside those of the source: row number in the file, label of the row (its number, with a count where
+a reader makes several rows of one), key of the row, key of its parent."""
 UNMAPPED = "unmapped"
 """Stands in a kept cell whose text was taken out: an answer was there, and it cannot be used."""
 DESIGN = {"strata": "stratum", "cluster": "cluster", "weight": "household_weight"}
 """Part of the manifest's sampling -> variable of the question bank."""
+KINDS_OF_TALK = {"focus_group": "focus_group", "interview": "interview"}
+PLACES = ("stratum", "cluster")
 BREAKDOWN_VARIABLES = ("sex", "age", "location", "marginalised_groups")
 MISSING_LIMIT = 0.1
 DOMINANT_STRATUM = 0.8
@@ -60,12 +63,13 @@ FINDING = {
     "reason": pl.String(),
     "mend": pl.String(),
     "severity": pl.String(),
+    "label": pl.String(),
 }
 
 
 @dataclass
 class Rows:
-    """The rows of one record that consented: ROW, KEY, PARENT and the mapped columns as tidy text.
+    """The rows of one record that consented: ROW, LABEL, KEY, PARENT and the mapped columns as tidy text.
 
     kept: text for `responses`; shown: text for the feedback; numbers: values before the check of their range.
     """
@@ -127,23 +131,18 @@ class Findings:
         count = int(mask.sum())
         if count == 0:
             return 0
-        why, mend = (
-            text.format_map({"column": column, "proposal": "{proposal}"} | (details or {})) for text in REASONS[reason]
-        )
+        filling: dict[str, object] = {"column": column, "proposal": "{}"} | (details or {})
+        why, mend = (text.format_map(filling) for text in REASONS[reason])
+        nothing = _nothing(rows.frame.height)
         chosen = pl.DataFrame(
             {
                 "row_number": rows.frame[ROW],
-                "written": pl.Series([None], dtype=pl.String).new_from_index(0, rows.frame.height)
-                if written is None
-                else written,
-                "proposal": pl.Series([None], dtype=pl.String).new_from_index(0, rows.frame.height)
-                if proposal is None
-                else proposal,
+                "label": rows.frame[LABEL],
+                "written": nothing if written is None else written,
+                "proposal": nothing if proposal is None else proposal,
             }
         ).filter(mask)
-        reason_text = pl.lit(why)
-        if proposal is not None:
-            reason_text = pl.lit(why).str.replace("{proposal}", pl.col("proposal"), literal=True)
+        reason_text = pl.lit(why) if proposal is None else pl.format(why, pl.col("proposal"))
         self.frames.append(
             chosen.with_columns(
                 pl.lit(rows.name).alias("record"),
@@ -167,7 +166,7 @@ class Findings:
         """A fault of the hand-in, a table or a column: a finding without a row, and a failed result."""
         severity = severity or RULES[rule_id].severity
         why, mend = (text.format_map({"column": column} | details) for text in REASONS[reason])
-        values = (record, file, sheet, None, column, rule_id, "submission", None, why, mend, severity)
+        values = (record, file, sheet, None, column, rule_id, "submission", None, why, mend, severity, None)
         self.frames.append(pl.DataFrame([values], schema=FINDING, orient="row"))
         self.result(
             rule_id, n_checked, n_failed, message=why, severity=severity, expectation=expectation or reason,
@@ -216,8 +215,9 @@ def _spelled(cell: pl.Expr, known: dict[str, str]) -> pl.Expr:
     )
 
 
-def check_columns(rows: Rows, instrument: Instrument, mappings: Mappings, found: Findings) -> None:
+def check_columns(rows: Rows, instrument: Instrument, mappings: Mappings, iso3: str, found: Findings) -> None:
     """Check every mapped column of a record; fill `kept`, `shown` and `numbers`."""
+    areas = {code: code for code in mappings.countries[iso3].admin1} if iso3 in mappings.countries else {}
     for header, column in rows.record.columns.items():
         if column.variable is not None:
             variable = mappings.variables[column.variable]
@@ -227,13 +227,23 @@ def check_columns(rows: Rows, instrument: Instrument, mappings: Mappings, found:
                 _check_date(rows, header, column, header in instrument.calendar_columns, found)
             elif variable.type in ("code", "codes") or column.codes:
                 _check_codes(rows, header, column, known_texts(column), "cell", found)
+            elif column.variable == "admin1":
+                _check_codes(rows, header, column, known_texts(column, areas), "cell", found)
             else:
-                _check_text(rows, header, column.variable in ("stratum", "cluster", "admin1"), found)
+                _check_text(rows, header, column.variable, found)
         elif column.role is not None:
-            _check_role(rows, header, column, instrument, found)
+            vocabularies = {"group": dict.fromkeys(mappings.groups, ""), "admin1": areas, "kind": KINDS_OF_TALK}
+            _check_role(rows, header, column, instrument, vocabularies.get(column.role), found)
 
 
-def _check_role(rows: Rows, header: str, column: Column, instrument: Instrument, found: Findings) -> None:
+def _check_role(
+    rows: Rows,
+    header: str,
+    column: Column,
+    instrument: Instrument,
+    vocabulary: dict[str, str] | None,
+    found: Findings,
+) -> None:
     if column.role == "statement":
         _check_codes(rows, header, column, known_texts(column, dict.fromkeys(instrument.statements, "")), "row", found)
     elif column.role == "score":
@@ -244,11 +254,10 @@ def _check_role(rows: Rows, header: str, column: Column, instrument: Instrument,
         _check_number(rows, header, column, (1.0, None, "persons"), found, effect="row")
     elif column.codes or column.positive or column.negative:
         _check_codes(rows, header, column, known_texts(column), "row", found)
-    elif column.role == "kind":
-        kinds = {"focus_group": "focus_group", "interview": "interview"}
-        _check_codes(rows, header, column, kinds, "row", found)
+    elif vocabulary is not None:  # no codes are mapped: the file uses the codes of the project
+        _check_codes(rows, header, column, known_texts(column, vocabulary), "row", found)
     else:
-        _check_text(rows, header, column.role == "admin1", found)
+        _check_text(rows, header, column.role, found)
 
 
 def _shown(cells: pl.Series, faulty: pl.Series) -> pl.Series:
@@ -300,6 +309,10 @@ def _add_identifiers(rows: Rows, header: str, kind: pl.Series, effect: str, foun
 def _check_codes(rows: Rows, header: str, column: Column, known: dict[str, str], effect: str, found: Findings) -> None:
     if column.select == "multiple":
         kept, unknown, cells = _several_codes(rows.frame[header], column, known)
+        whole = identifier_kinds(rows.frame[header]).select(pl.coalesce("certain", "likely").is_not_null()).to_series()
+        if whole.any():  # a phone number with blanks in it is not several codes
+            cells = _choose(whole, rows.frame[header], cells)
+            kept = _choose(whole, pl.repeat(UNMAPPED, len(whole), dtype=pl.String, eager=True), kept)
     else:
         frame = rows.frame.select(pl.col(header).alias("cell")).with_columns(
             _spelled(pl.col("cell"), known).alias("kept")
@@ -405,7 +418,10 @@ def _check_number(
         (plain & ~is_number & ~pl.col("ambiguous")).alias("unreadable"),
         (plain & pl.col("ambiguous")).alias("ambiguous"),
         (plain & is_number & ~possible).fill_null(False).alias("impossible"),
-    ).with_columns((pl.col("unreadable") | pl.col("ambiguous") | pl.col("impossible")).alias("faulty"))
+    )
+    if maximum is None:  # a phone number is a possible weight as far as numbers go
+        frame = frame.with_columns(pl.col("impossible") | _long_identifier(frame["cell"], frame["value"]))
+    frame = frame.with_columns((pl.col("unreadable") | pl.col("ambiguous") | pl.col("impossible")).alias("faulty"))
     cells, faulty = frame["cell"], frame["faulty"]
     shown = _shown(cells, faulty)
     identifying, _ = _list_identifiers(rows, header, cells, faulty, effect, found)
@@ -433,6 +449,12 @@ def _check_number(
     rows.kept[header] = kept
     rows.shown[header] = _choose(faulty, shown, kept)
     rows.numbers[header] = frame.select(pl.when(pl.col("spelled").is_null()).then("value")).to_series()
+
+
+def _long_identifier(cells: pl.Series, values: pl.Series) -> pl.Series:
+    """Whether a number of seven digits or more looks like an identifier."""
+    kinds = identifier_kinds(cells).select(pl.coalesce("certain", "likely").is_not_null()).to_series()
+    return kinds & (values.abs() >= 1e6).fill_null(False)
 
 
 def _limits(minimum: float | None, maximum: float | None, multiply: float, measure: str | None) -> str:
@@ -487,19 +509,26 @@ def _check_date(rows: Rows, header: str, column: Column, bikram_sambat: bool, fo
     rows.shown[header] = _choose(wrong, shown, rows.kept[header])
 
 
-def _check_text(rows: Rows, header: str, area: bool, found: Findings) -> None:
+def _check_text(rows: Rows, header: str, what: str | None, found: Findings) -> None:
     """Text is kept as it is unless it looks like an identifier.
 
-    The code of an area may be as long as a phone number; in such a column a run of digits counts only if it is rare.
+    Strata and clusters: the code of an area may be as long as a phone number, so a run of digits counts only if it is
+    rare; and what has not the shape of a code could be a name, so a running number takes its place. Who belongs
+    together stays known, and nothing else is needed.
     """
     cells = rows.frame[header]
     kinds = identifier_kinds(cells).with_columns(pl.len().over(cells.alias("cell")).alias("n"))
-    likely = pl.when(pl.col("n") < 3).then("likely") if area else pl.col("likely")
+    likely = pl.when(pl.col("n") < 3).then("likely") if what in PLACES else pl.col("likely")
     kind = kinds.select(pl.coalesce("certain", likely).alias("kind")).to_series()
     kept = cells
     if kind.null_count() < len(kind):
         _add_identifiers(rows, header, kind, "cell", found)
         kept = _choose(kind.is_not_null(), _nothing(len(cells)), cells)
+    if what in PLACES:
+        names = kept.drop_nulls().unique().sort()
+        names = names.filter(~showable(names))
+        numbers = [f"{what}-{number:03d}" for number in range(1, len(names) + 1)]
+        kept = kept.replace(names.to_list(), numbers)
     rows.kept[header] = rows.shown[header] = kept
 
 

@@ -206,17 +206,17 @@ def _record_rows(
     filled = [name for name in frame.columns if frame[name].null_count() < frame.height]
     wrong = validated.findings.filter((pl.col("record") == record) & pl.col("effect").is_in(list(ANCHORS)))
     marked = set(wrong["column"].drop_nulls())
-    columns = [c for c in frame.columns if c != "row_number" and (c in filled or c in marked)]
+    columns = [c for c in frame.columns if c not in ("label", "row_number") and (c in filled or c in marked)]
     columns.sort(key=lambda column: column not in marked)  # what is to be mended stands first
     for column, header in enumerate([*WORKBOOK["rows_columns"].split("|"), *columns]):
         sheet.write_string(place, column, header, formats["header"])
-    faults: dict[int, list[dict[str, Any]]] = {}
+    faults: dict[str, list[dict[str, Any]]] = {}
     for fault in wrong.iter_rows(named=True):
-        faults.setdefault(fault["row_number"], []).append(fault)
+        faults.setdefault(fault["label"], []).append(fault)
     name = _name(validated, record)
     for row in frame.iter_rows(named=True):
         place += 1
-        here = faults.get(row["row_number"], [])
+        here = faults.get(row["label"], [])
         sheet.write_string(place, 0, name, formats["text"])
         sheet.write_number(place, 1, row["row_number"], formats["number"])
         whole = any(fault["effect"] == "row" for fault in here)

@@ -25,7 +25,7 @@ from lnob_pipeline.submissions.readers import ReaderError, SourceTable, read_fil
 from lnob_pipeline.submissions.readers.xlsform import question_types
 from lnob_pipeline.tables import QUARANTINE, RESPONSES, VALIDATION_OUTCOMES, VALIDATION_RESULTS
 from lnob_pipeline.validation import contracts
-from lnob_pipeline.validation.contracts import KEY, PARENT, ROW, Findings, Result, Rows
+from lnob_pipeline.validation.contracts import KEY, LABEL, PARENT, ROW, Findings, Result, Rows
 from lnob_pipeline.validation.normalise import tidy, tidy_text
 from lnob_pipeline.validation.privacy import identifier_kind, kind_by_form, kind_by_name, looks_identifying
 from lnob_pipeline.validation.rules import KINDS, REASONS, RULES, Severity
@@ -38,6 +38,7 @@ MAIN_UNITS = ("household", "score", "excerpt", "answer")
 """Units of the record whose rows the outcome counts, in order of choice."""
 
 
+PACKAGE = Path(__file__).parents[1]
 STOPPING = ("readable", "structure", "consent")
 """Without these no row is read further."""
 
@@ -52,8 +53,8 @@ class Validated:
 
     responses is None when the submission is rejected; quarantine, results and outcome are always there. findings holds
     all that the partner can mend, also what is no row or cell (columns: contracts.FINDING); rows holds, by record, the
-    rows with something to mend as they may be shown (row_number and the mapped columns); refused: {record: numbers}.
-    balance: record, n_rows, n_accepted, n_quarantined, n_refused.
+    rows with something to mend as they may be shown (label, row_number and the mapped columns); places: {record: (file,
+    sheet)}. balance: record, n_rows, n_accepted, n_quarantined, n_refused.
     """
 
     manifest: Manifest
@@ -105,7 +106,8 @@ def validate(
     try:
         return _validated(manifest, version, files, mappings, settings, great_expectations)
     except pl.exceptions.PolarsError as error:  # its text may carry a cell
-        ours = [step for step in traceback.extract_tb(error.__traceback__) if "lnob_pipeline" in step.filename][-1]
+        steps = traceback.extract_tb(error.__traceback__)
+        ours = [step for step in steps if Path(step.filename).is_relative_to(PACKAGE)][-1]
         where = f"{Path(ours.filename).name}, line {ours.lineno}"
         raise GateError(f"{manifest.submission}: {type(error).__name__} in {where}") from None
 
@@ -259,7 +261,7 @@ def _absent_columns(
         if header not in source.headers or kind_by_form(header, form_types):
             found.whole("structure", "absent_column", column=header, **where)
             absent += 1
-    reserved = {column.name for column in RESPONSES.columns} | {ROW, KEY, PARENT}
+    reserved = {column.name for column in RESPONSES.columns} | {ROW, LABEL, KEY, PARENT}
     for header, column in record.columns.items():
         if column.exclude is None and header.casefold() in reserved:
             found.whole("structure", "reserved_column", column=header, **where)
@@ -277,7 +279,7 @@ def _unknown_columns(name: str, source: _Source, found: Findings) -> None:
     for column in unknown:
         values = (name, public_file(source.file), _sheet(source), None, column, "structure", "submission", None)
         finding = pl.DataFrame(
-            [(*values, *REASONS["unknown_column"], "warning")], schema=contracts.FINDING, orient="row"
+            [(*values, *REASONS["unknown_column"], "warning", None)], schema=contracts.FINDING, orient="row"
         )
         found.frames.append(finding)
     found.result(
@@ -358,7 +360,7 @@ def _consenting(
             public_file(source.file),
             _sheet(source),
             source.file.date_order,
-            consenting.select(ROW, KEY, PARENT, *mapped),
+            consenting.select(ROW, LABEL, KEY, PARENT, *mapped),
         )
         ids = dict.fromkeys(h for h in (source.record.identity, source.record.key) if h is not None)
         raw[name] = consenting.select(header for header in ids if header in consenting.columns)
@@ -374,7 +376,10 @@ def _working(source: _Source) -> pl.DataFrame:
     texts = [tidy(pl.col(header)).alias(column) for column, header in (mapped | ids | consent).items()]
     row = source.table.row_numbers.cast(pl.Int32).alias(ROW)
     chosen = frame.with_columns(row).select(ROW, *texts)  # a record may have no column that is used
-    key = pl.col(record.key) if record.key in chosen.columns else pl.col(ROW).cast(pl.String)
+    count = pl.int_range(1, pl.len() + 1).over(ROW)
+    label = pl.when(pl.len().over(ROW) > 1).then(pl.format("{}-{}", ROW, count)).otherwise(pl.col(ROW).cast(pl.String))
+    chosen = chosen.with_columns(label.alias(LABEL))
+    key = pl.col(record.key) if record.key in chosen.columns else pl.col(LABEL)
     parent = pl.col(record.parent_key) if record.parent_key in chosen.columns else pl.lit(None, dtype=pl.String)
     return chosen.with_columns(key.alias(KEY), parent.alias(PARENT))
 
@@ -475,7 +480,7 @@ def _check(
     firsts = []
     for name in _parents_first(instrument):
         part = rows[name]
-        contracts.check_columns(part, instrument, mappings, found)
+        contracts.check_columns(part, instrument, mappings, manifest.country, found)
         has_children = any(other.record.parent == name for other in rows.values())
         contracts.check_identity(part, raw[name], has_children, found)
         contracts.check_dates(part, manifest, found)
@@ -532,25 +537,21 @@ def _out(rows: dict[str, Rows], instrument: Instrument, found: Findings) -> dict
     out: dict[str, pl.Series] = {}
     for name in _parents_first(instrument):
         part = rows[name]
-        own = listed.filter(pl.col("record") == name)["row_number"].unique()
-        out[name] = part.frame[ROW].is_in(own.implode())
+        own = listed.filter(pl.col("record") == name)["label"].unique()
+        out[name] = part.frame[LABEL].is_in(own.implode())
         parent = part.record.parent
         if parent is not None and out[parent].any():
             keys = rows[parent].frame.filter(out[parent])[KEY]
             waiting = part.frame[PARENT].is_in(keys.implode()).fill_null(False) & ~out[name]
-            rule = pl.DataFrame({KEY: rows[parent].frame[KEY], ROW: rows[parent].frame[ROW]}).filter(out[parent])
-            found.add(
-                part, waiting, _first_rule(listed, parent, rule), "row", "parent_out", column=part.record.parent_key
-            )
+            found.add(part, waiting, _first_rule(listed, parent), "row", "parent_out", column=part.record.parent_key)
             out[name] = out[name] | waiting
             listed = found.table().filter(pl.col("effect") == "row")
     return out
 
 
-def _first_rule(listed: pl.DataFrame, parent: str, rows: pl.DataFrame) -> str:
+def _first_rule(listed: pl.DataFrame, parent: str) -> str:
     """The rule that most of the parents in quarantine broke."""
-    rules = listed.filter((pl.col("record") == parent) & pl.col("row_number").is_in(rows[ROW].implode()))["rule_id"]
-    return str(rules.mode().sort()[0])
+    return str(listed.filter(pl.col("record") == parent)["rule_id"].mode().sort()[0])
 
 
 def _balance(
@@ -701,7 +702,7 @@ def _assemble(
     return Validated(
         manifest=manifest,
         responses=None if rejected else _responses(manifest, rows, out),
-        quarantine=quarantine.select(list(QUARANTINE.schema)).unique().sort(QUARANTINE.key, nulls_last=True),
+        quarantine=quarantine.select(list(QUARANTINE.schema)).sort(QUARANTINE.key, nulls_last=True),
         results=results.select(list(VALIDATION_RESULTS.schema)).sort(VALIDATION_RESULTS.key, nulls_last=True),
         outcome=pl.DataFrame([outcome], schema=VALIDATION_OUTCOMES.schema),
         findings=findings,
@@ -738,7 +739,9 @@ def _refused_findings(numbers: pl.Series, name: str, place: tuple[str, str | Non
         "written": None, "reason": reason, "mend": mend, "severity": "information",
     }  # fmt: skip
     return pl.DataFrame({"row_number": numbers}).select(
-        (pl.col("row_number") if column == "row_number" else pl.lit(constant[column])).cast(kind).alias(column)
+        (pl.col("row_number") if column in ("row_number", "label") else pl.lit(constant[column]))
+        .cast(kind)
+        .alias(column)
         for column, kind in contracts.FINDING.items()
     )
 
@@ -752,7 +755,7 @@ def _responses(manifest: Manifest, rows: dict[str, Rows], out: dict[str, pl.Seri
     frames = []
     keys: dict[str, pl.DataFrame] = {}
     for name, part in rows.items():
-        first = pl.when(pl.col(KEY).is_null()).then(ROW).otherwise(pl.col(ROW).min().over(KEY))
+        first = pl.when(pl.col(KEY).is_null()).then(LABEL).otherwise(pl.col(LABEL).first().over(KEY))
         keys[name] = part.frame.select(KEY, pl.format("{}-{}", pl.lit(name), first).alias("record_key"))
     for name, part in rows.items():
         frame = (
@@ -783,9 +786,10 @@ def _rows_to_mend(rows: dict[str, Rows], findings: pl.DataFrame) -> dict[str, pl
     listed = findings.filter(pl.col("effect").is_in(["row", "cell", "note"]) & pl.col("row_number").is_not_null())
     frames = {}
     for name, part in rows.items():
-        numbers = listed.filter(pl.col("record") == name)["row_number"].unique()
-        chosen = part.frame[ROW].is_in(numbers.implode())
-        columns = [part.frame[ROW].alias("row_number"), *(series.alias(h) for h, series in part.shown.items())]
+        labels = listed.filter(pl.col("record") == name)["label"].unique()
+        chosen = part.frame[LABEL].is_in(labels.implode())
+        places = [part.frame[LABEL].alias("label"), part.frame[ROW].alias("row_number")]
+        columns = [*places, *(series.alias(h) for h, series in part.shown.items())]
         frame = pl.DataFrame(columns).filter(chosen)
         if frame.height:
             frames[name] = frame

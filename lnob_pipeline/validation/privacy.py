@@ -101,8 +101,9 @@ NUMBER_ID = _whole(
 )  # Bangladesh (13, 17 or 10 digits), Nigeria (11), Viet Nam (12)
 TWELVE_DIGITS = rf"{_NO_DIGIT_BEFORE}([2-9][0-9]{{11}}){_NO_DIGIT_AFTER}"
 
-_CANDIDATE = r"@|\(at\)|\[at\]|[0-9]\D{0,3}(?:[0-9]\D{0,3}){5,}[0-9]|[0-9]\.[0-9]{4}"
-"""Cells without at least seven digits or an at sign cannot match any pattern; most cells stop here."""
+_ASCII = str.maketrans("".join(DIGITS), "".join(DIGITS.values()))
+_CANDIDATE = r"@|\(at\)|\[at\]|[0-9]\D{0,3}(?:[0-9]\D{0,3}){5,}[0-9]|[0-9]\.[0-9]{4}|[A-Z]{5}[0-9]{4}[A-Z]"
+"""What no pattern can match stops here: cells without an at sign, seven digits, a long fraction or the shape of a PAN."""
 
 _DIHEDRAL = (
     "0123456789", "1234067895", "2340178956", "3401289567", "4012395678",
@@ -177,7 +178,7 @@ def identifier_kind(cells: pl.Series) -> pl.Series:
 
 def looks_identifying(text: str) -> bool:
     """Whether one text (a file, sheet or column name) holds what looks like an identifier."""
-    if re.search(_CANDIDATE, text.translate(str.maketrans(DIGITS))) is None:
+    if re.search(_CANDIDATE, text.translate(_ASCII)) is None:
         return False
     return identifier_kind(pl.Series([text]))[0] is not None
 

@@ -59,8 +59,8 @@ RULES: dict[str, Rule] = {
         Rule(
             "ethics",
             "blocking",
-            "The ethics approval is older than the first interview",
-            "Approval that comes after the interviews protects nobody.",
+            "The ethics approval covers the interviews",
+            "Approval that comes after the interviews, or does not speak of minors, protects nobody.",
             "Correct the date of the approval or of the collection in the manifest, or send the earlier approval.",
             "approval 2019-03-01, first interview 2019-04-15",
         ),

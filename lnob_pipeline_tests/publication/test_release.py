@@ -284,7 +284,7 @@ def test_sigkill_at_any_step_leaves_the_old_release_or_the_new_one(
     assert visible[0] == str(old.path)
     assert set(visible) == {str(old.path), str(shown(settings))}
     assert visible == sorted(visible, key=lambda path: path != str(old.path))  # once new, new for good
-    assert len(runs) > 20
+    assert len(runs) > 10
     again = publish(new, settings, RELEASED_AT, PROVENANCE)
     assert not again.changed
     assert leftovers(settings) == []

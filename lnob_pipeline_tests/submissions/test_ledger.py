@@ -143,6 +143,32 @@ def test_a_rejected_correction_leaves_the_accepted_version_in_the_tables(setting
     assert history(settings)["state"].to_list() == ["superseded", "superseded", "received"]
 
 
+def test_of_accepted_versions_the_last_is_the_one_in_the_tables(settings, hand_in):
+    first = receive(settings, hand_in.folder, FIRST)
+    record_outcome(settings, decision(first.version, "accepted"))
+    hand_in.answers["title"] = "Corrected"
+    second = receive(settings, hand_in.write(), SECOND)
+    record_outcome(settings, decision(second.version, "accepted"))
+    hand_in.answers["title"] = "A test collection"
+    assert receive(settings, hand_in.write(), THIRD).version == first.version
+    # The answers in the lake are still those of the second version, until the first is validated again.
+    assert [item.version for item in promoted(settings, ID)] == [second.version]
+    assert the_state(settings)["state"] == "received"
+    record_outcome(settings, decision(first.version, "accepted"))
+    assert [item.version for item in promoted(settings, ID)] == [first.version]
+    record_outcome(settings, decision(first.version, "rejected"))  # by rules that have changed since
+    assert promoted(settings) == []
+
+
+def test_one_submission_can_be_asked_for(settings, hand_in, another):
+    for folder in (hand_in.folder, another.folder):
+        record_outcome(settings, decision(receive(settings, folder, FIRST).version, "accepted", folder.name))
+    for asked in (live, promoted):
+        assert asked(settings, ID) == [item for item in asked(settings) if item.submission_id == ID]
+        assert asked(settings, "ken-2019-unknown") == []
+    assert history(settings, ID)["submission_id"].to_list() == [ID]
+
+
 def test_an_accepted_version_that_is_withdrawn_leaves_every_list(settings, hand_in):
     first = receive(settings, hand_in.folder, FIRST)
     record_outcome(settings, decision(first.version, "accepted"))

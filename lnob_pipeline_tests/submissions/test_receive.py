@@ -280,7 +280,9 @@ def test_both_manifests_are_one_too_many(settings, hand_in):
     assert "keep one manifest" in received.problems[0]
 
 
-@pytest.mark.parametrize("name", ["Jane Doe 0700000123", "KEN-2019-test", "ken-19-test", "ken-2020-", ".."])
+@pytest.mark.parametrize(
+    "name", ["Jane Doe 0700000123", "KEN-2019-test", "ken-19-test", "ken-2020-", "ken-2019-test\n", ".."]
+)
 def test_a_folder_whose_name_is_no_identifier_is_not_entered(settings, hand_in, name):
     folder = settings.inbox / "ken" / name
     if name != "..":
@@ -544,6 +546,14 @@ def test_public_name_gives_way_to_the_role():
     assert public_name("jane_doe_answers.xlsx", "data", scanner) == "data file (.xlsx)"
     assert public_name("calls/0700000123.sav", "codebook", scanner) == "codebook file (.sav)"
     assert public_name("answers.Jane Doe", "data", scanner) == "data file"
+
+
+def test_public_name_with_the_scanner_of_the_privacy_wall():
+    from lnob_pipeline.validation.privacy import looks_identifying
+
+    assert public_name("data/answers_2019.xlsx", "data", looks_identifying) == "answers_2019.xlsx"
+    for path in ("calls_0700-000-123.xlsx", "+254700000123.xlsx", "jane@example.org.xlsx"):
+        assert public_name(path, "data", looks_identifying) == "data file (.xlsx)"
 
 
 def test_the_ledger_has_the_declared_columns(settings, hand_in):

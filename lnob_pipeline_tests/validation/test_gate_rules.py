@@ -48,7 +48,12 @@ def test_a_hand_in_that_is_right_is_accepted(judge):
     assert validated.responses.height == 120
     assert not {"head_name", "phone", "remarks", "name", "id", "consent"} & set(validated.responses.columns)
     first = validated.responses.filter(pl.col("record") == "person").row(0, named=True)
-    assert (first["record_key"], first["parent_key"], first["age"], first["sex"]) == ("person-2", "household-2", "20", "1")
+    assert (first["record_key"], first["parent_key"], first["age"], first["sex"]) == (
+        "person-2",
+        "household-2",
+        "20",
+        "1",
+    )
     failing = validated.results.filter(pl.col("outcome") == "failed")
     assert failing.is_empty()
 
@@ -133,7 +138,13 @@ def test_refused_rows_leave_nothing_but_their_number(judge, households, persons)
     refused = validated.quarantine.filter(pl.col("effect") == "refused")
     assert refused.select("record", "row_number").rows() == [("household", 5), ("household", 9)]
     assert refused["written"].null_count() == refused.height and refused["column"].null_count() == refused.height
-    for frame in (validated.responses, validated.quarantine, validated.results, validated.findings, *validated.rows.values()):
+    for frame in (
+        validated.responses,
+        validated.quarantine,
+        validated.results,
+        validated.findings,
+        *validated.rows.values(),
+    ):
         assert "marker_xyzzy" not in frame.write_csv()
     assert not set(refused["row_number"]) & set(
         validated.responses.filter(pl.col("record") == "household")["row_number"].to_list()
@@ -343,7 +354,9 @@ def test_the_design_mismatch_and_the_wrong_type_are_named(judge):
 
 # the balance of rows
 
-ODD = st.sampled_from(["", "1", "2", "h001", "77", "1,234", "x y", "-5", "२०७६-०२-१३", "2019-05-03", "999", "\u200b", "=1+1"])
+ODD = st.sampled_from(
+    ["", "1", "2", "h001", "77", "1,234", "x y", "-5", "२०७६-०२-१३", "2019-05-03", "999", "\u200b", "=1+1"]
+)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -352,7 +365,9 @@ ODD = st.sampled_from(["", "1", "2", "h001", "77", "1,234", "x y", "-5", "२०
         st.tuples(
             st.booleans(),
             st.integers(0, 39),
-            st.sampled_from(["id", "consent", "date", "area", "weight", "cluster", "water", "minutes", "groups", "size"]),
+            st.sampled_from(
+                ["id", "consent", "date", "area", "weight", "cluster", "water", "minutes", "groups", "size"]
+            ),
             st.sampled_from(["household_id", "sex", "age", "respondent", "account"]),
             ODD,
         ),
@@ -374,6 +389,8 @@ def test_rows_in_are_rows_accepted_quarantined_or_refused(judge, households, per
     assert outcome["n_rows"] == outcome["n_accepted"] + outcome["n_quarantined"] + outcome["n_refused"]
     if validated.responses is not None:
         kept = dict(validated.responses.group_by("record").len().iter_rows())
-        assert {r: kept.get(r, 0) for r in balance["record"]} == dict(balance.select("record", "n_accepted").iter_rows())
+        assert {r: kept.get(r, 0) for r in balance["record"]} == dict(
+            balance.select("record", "n_accepted").iter_rows()
+        )
         assert validated.responses.select("record", "row_number").is_unique().all()
         assert validated.responses.select("record", "record_key").is_unique().all()

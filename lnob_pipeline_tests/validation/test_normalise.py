@@ -16,7 +16,12 @@ BENGALI = str.maketrans("0123456789", "০১২৩৪৫৬৭৮৯")
 
 
 def numbers(*cells):
-    return pl.DataFrame({"x": cells}, schema={"x": pl.String}).select(normalise.number_text(pl.col("x"))).to_series().to_list()
+    return (
+        pl.DataFrame({"x": cells}, schema={"x": pl.String})
+        .select(normalise.number_text(pl.col("x")))
+        .to_series()
+        .to_list()
+    )
 
 
 def dates(order, *cells):
@@ -58,7 +63,8 @@ def test_certain_numbers(written, read):
 
 
 @pytest.mark.parametrize(
-    "written", ["1,234", "12,34", "1e3", "inf", "NaN", "(29.5)", "45%", "ten", "1 234", "5-9", "1,23,45", "--1", "1.", "=1"]
+    "written",
+    ["1,234", "12,34", "1e3", "inf", "NaN", "(29.5)", "45%", "ten", "1 234", "5-9", "1,23,45", "--1", "1.", "=1"],
 )
 def test_uncertain_numbers_have_no_value(written):
     expected = ["12.34"] if written == "12,34" else [None]

@@ -18,7 +18,7 @@ def read(content: bytes, file: DataFile) -> dict[str, SourceTable]:
         raise ReaderError(file.path, "this is not a zip", "export from ODK Central as CSV and send the zip as it came")
     parts = unpack(content, file.path, suffixes=(".csv",))
     tables: dict[str, SourceTable] = {}
-    for part, data in sorted(parts.items()):
+    for part, data in sorted(parts.items(), key=lambda item: file_stem(item[0])):
         if "/" in part:
             raise ReaderError(file.path, "a CSV lies in a folder of the zip", "send the zip as ODK Central made it")
         inner = DataFile(path=part, role="data", format="csv", delimiter=",", date_order=file.date_order)

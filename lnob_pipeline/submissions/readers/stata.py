@@ -16,6 +16,7 @@ def read(content: bytes, file: DataFile) -> dict[str, SourceTable]:
     """The file as one table. Raises ReaderError."""
     import pyreadstat
 
-    if not content.startswith(b"<stata_dta>") and content[0] not in OLD_RELEASES:
+    old = content[0] in OLD_RELEASES and content[1:2] in (b"\x01", b"\x02")  # release, then the byte order
+    if not content.startswith(b"<stata_dta>") and not old:
         raise ReaderError(file.path, "this is not a Stata .dta file", "save it in Stata as .dta (version 8 or later)")
     return read_with(pyreadstat.read_dta, content, file, ".dta")

@@ -55,8 +55,8 @@ def table_from_rows(
 ) -> SourceTable:
     """A table from rows of text, the header first; `first_row` is the number of the header row in the file.
 
-    Rows without any content are left out, and the numbers of the others stay. Raises ReaderError for a header that is
-    empty or stands twice, and for a row with content beyond the last header.
+    Rows and columns without any content are left out, and the numbers of the rows stay. Raises ReaderError for a header
+    that is empty or stands twice, and for a row with content beyond the last header.
     """
     width = max((len(row) for row in rows), default=0)
     columns = [[row[i] if i < len(row) else None for row in rows] for i in range(width)]
@@ -67,13 +67,12 @@ def table_from_columns(
     columns: Sequence[Sequence[str | None]], name: str, file: str, *, sheet: str | None = None, first_row: int = 1
 ) -> SourceTable:
     """As table_from_rows, from columns of equal length whose first value is the header."""
+    columns = [column for column in columns if any(column)]
     if not columns:
         raise ReaderError(file, "there is nothing in it", "send the file again with its data", sheet=sheet)
     headers = [column[0] or "" for column in columns]
-    while headers and not headers[-1].strip() and not any(columns[len(headers) - 1]):
-        headers.pop()
     _check_headers(headers, columns, file, sheet, first_row)
-    series = [pl.Series(header, column[1:], dtype=pl.String) for header, column in zip(headers, columns, strict=False)]
+    series = [pl.Series(header, column[1:], dtype=pl.String) for header, column in zip(headers, columns, strict=True)]
     frame = pl.DataFrame(series).with_columns(pl.all().replace("", None))
     numbers = pl.Series("row_number", range(first_row + 1, first_row + 1 + frame.height), dtype=pl.Int64)
     filled = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
@@ -83,8 +82,6 @@ def table_from_columns(
 def _check_headers(
     headers: list[str], columns: Sequence[Sequence[str | None]], file: str, sheet: str | None, row: int
 ) -> None:
-    if not headers:
-        raise ReaderError(file, "there are no column names", "put them in the first row", sheet=sheet, row=row)
     if len(headers) > MAXIMUM_COLUMNS:
         raise ReaderError(
             file,
@@ -103,12 +100,11 @@ def _check_headers(
             sheet=sheet,
             row=row,
         )
-    nameless = [i for i, header in enumerate(headers) if not header.strip()]
-    if nameless:
+    if nameless := sum(not header.strip() for header in headers):
         raise ReaderError(
             file,
-            f"column {nameless[0] + 1} has no name",
-            "name every column, or delete the empty ones",
+            f"{nameless} columns with answers have no name" if nameless > 1 else "a column with answers has no name",
+            "name every column in the first row",
             sheet=sheet,
             row=row,
         )
