@@ -159,9 +159,12 @@ def check(
         lake = Path(temporary) / "lake"
         settings = Settings.load(lake=lake, sealed=lake / "sealed")
         received = receive(settings, folder, now())
-        if received.problems:
-            for problem in received.problems:
-                out.print(f"- {problem}", markup=False, highlight=False)
+        for problem in received.problems:
+            out.print(f"- {problem}", markup=False, highlight=False)
+        if received.state == "withdrawn":
+            out.print("The manifest withdraws the submission; there is nothing to check.")
+            raise typer.Exit
+        if received.state != "received":
             out.print("The manifest cannot be used yet; mend the lines above.")
             raise typer.Exit(NOT_ACCEPTED)
         step = run_validation(settings, received.submission_id)
@@ -207,6 +210,7 @@ def status(
 
 def _status(settings: Settings) -> None:
     from lnob_pipeline.submissions.ledger import status_table
+    from lnob_pipeline.submissions.receive import misplaced
 
     reasons = pl.col("reason").fill_null("").str.split(" | ")
     more = (
@@ -222,6 +226,8 @@ def _status(settings: Settings) -> None:
         pl.concat_str(reasons.list.first().str.head(90), more).alias("why"),
     )
     show(rows, "Submissions (all reasons: lnob status SUBMISSION)")
+    for sentence in misplaced(settings):
+        out.print(f"not received: {sentence}", markup=False, highlight=False)
 
 
 @app.command()

@@ -20,6 +20,7 @@ import polars as pl
 
 from lnob_pipeline import __version__, storage, tables
 from lnob_pipeline.estimation.design import EstimationInputError
+from lnob_pipeline.gaps.decisions import REGISTER, decisions, withheld_submissions
 from lnob_pipeline.mappings.load import MappingError, load_mappings
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions import ledger
@@ -113,8 +114,8 @@ def run_submissions(settings: Settings, key: str, now: str) -> Step:
         key,
         received.changed,
         tuple(item for item in outputs if item),
-        problems=tuple(received.problems),
-        texts={"state": received.state, "version": received.version},
+        problems=tuple(received.problems) if received.state == "unreadable" else (),
+        texts={"state": received.state, "version": received.version, "notes": " | ".join(received.problems)},
     )
 
 
@@ -271,13 +272,12 @@ def run_gaps(settings: Settings) -> Step:
     """Stage 6: official and citizen side by side, the gaps, coverage and decisions."""
     from lnob_pipeline.gaps.comparison import compare
     from lnob_pipeline.gaps.coverage import coverage
-    from lnob_pipeline.gaps.decisions import decisions
     from lnob_pipeline.gaps.typology import gaps
 
     mappings = load_mappings(settings.mappings)
     promoted = publishable(settings)
     keys = [item.submission_id for item in promoted]
-    decided = settings.inbox / "decisions.csv"
+    decision_rows = decided(settings)
     sources = [_in_place(settings, table) for table in (tables.SDG_CATALOGUE, tables.OFFICIAL_OBSERVATIONS)]
     sources += [
         _in_place(settings, table, key) for key in keys for table in (tables.CITIZEN_ESTIMATES, tables.CITIZEN_EVIDENCE)
@@ -288,7 +288,7 @@ def run_gaps(settings: Settings) -> Step:
         mappings.version(),
         code_version(),
         _rules(settings),
-        storage.sha256_file(decided) if decided.exists() else "",
+        decision_rows.write_json(),
     )
     if (done := _stamped(settings, "gaps", None, inputs)) is not None:
         return done
@@ -296,7 +296,6 @@ def run_gaps(settings: Settings) -> Step:
     observations = storage.read_table(settings.lake, tables.OFFICIAL_OBSERVATIONS)
     estimates = storage.read_partitions(settings.lake, tables.CITIZEN_ESTIMATES, keys)
     found = storage.read_partitions(settings.lake, tables.CITIZEN_EVIDENCE, keys)
-    decision_rows = decisions([item.manifest for item in promoted], decided.read_bytes() if decided.exists() else None)
     gap_rows = gaps(observations, catalogue, estimates, found, decision_rows, mappings, settings)
     frames = {
         tables.COMPARISON: compare(observations, catalogue, estimates, mappings, settings),
@@ -404,10 +403,10 @@ class Promoted:
     citizen_data: bool
 
 
-def promoted_submissions(settings: Settings) -> list[Promoted]:
-    """The accepted version of each live submission; those never accepted or withdrawn are left out."""
+def promoted_submissions(settings: Settings, key: str | None = None) -> list[Promoted]:
+    """The accepted version of each live submission (of one, if named); others are left out."""
     found = []
-    for item in ledger.promoted(settings):
+    for item in ledger.promoted(settings, key):
         outcome = ledger.outcome(settings, item).row(0, named=True)
         share, citizen_data = outcome["quarantine_share"] or 0.0, outcome["citizen_data"]
         found.append(Promoted(item.submission_id, item.version, item.manifest, share, citizen_data))
@@ -416,12 +415,25 @@ def promoted_submissions(settings: Settings) -> list[Promoted]:
 
 def promoted_submission(settings: Settings, key: str) -> Promoted | None:
     """The accepted version of one submission; None where there is none."""
-    return next((item for item in promoted_submissions(settings) if item.submission_id == key), None)
+    return next(iter(promoted_submissions(settings, key)), None)
 
 
 def publishable(settings: Settings) -> list[Promoted]:
-    """Accepted versions of live submissions whose partner agrees to publication, in order of their keys."""
-    return [item for item in promoted_submissions(settings) if item.manifest.partner.publish]
+    """Accepted versions of live submissions that partner and community agree to publish, in order of their keys."""
+    objections = withheld_submissions(decided(settings))
+    return [
+        item
+        for item in promoted_submissions(settings)
+        if item.manifest.partner.publish and item.submission_id not in objections
+    ]
+
+
+def decided(settings: Settings) -> pl.DataFrame:
+    """The table DECISIONS: consents of the accepted submissions, and the register of the inbox."""
+    register = settings.inbox / REGISTER
+    manifests = [item.manifest for item in promoted_submissions(settings)]
+    known = ledger.history(settings)["submission_id"].unique().to_list()
+    return decisions(manifests, register.read_bytes() if register.exists() else None, known)
 
 
 def sources_table(settings: Settings) -> pl.DataFrame:
@@ -459,7 +471,7 @@ def sources_table(settings: Settings) -> pl.DataFrame:
 
 
 def _live(settings: Settings, key: str) -> ledger.Live | None:
-    return next((item for item in ledger.live(settings) if item.submission_id == key), None)
+    return next(iter(ledger.live(settings, key)), None)
 
 
 def _forget(settings: Settings, key: str) -> None:

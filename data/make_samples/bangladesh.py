@@ -135,7 +135,7 @@ def make() -> dict[str, bytes]:
         {"wood": 0.6, "crop_residue": 0.22, "dung": 0.15, "kerosene": 0.03},
         {"improved_water": 2.3, "toilet": 3.0, "improved_toilet": 0.3, "clean": -2.0},
     )
-    grounds: dict[str, object] = {name: -3.4 for name in GROUNDS if name not in ("none", "other")}
+    grounds: dict[str, object] = {name: -4.3 for name in GROUNDS if name not in ("none", "other")}
     grounds |= {
         "caste": np.where(group == 1, 0.3, -4.5),
         "sexual_orientation_gender": np.where(group == 2, 1.2, -5.0),

@@ -181,7 +181,7 @@ def survey(rng: Generator, each: int, prefix: str, start: datetime.date, days: i
         {"wood": 0.66, "dung": 0.2, "crop_residue": 0.1, "coal": 0.04},
         {"improved_water": 2.4, "toilet": 0.7, "improved_toilet": 1.6, "clean": -0.4},
     )
-    grounds = dict.fromkeys((name for name in GROUNDS if name != "none"), np.full(n, -3.3))
+    grounds = dict.fromkeys((name for name in GROUNDS if name != "none"), np.full(n, -4.2))
     grounds["caste"] = np.where(np.isin(group, ["dalit", "sanitation_workers", "denotified_tribes"]), 0.4, -2.8)
     grounds["religion"] = np.where(group == "religious_minorities", -0.2, -3.6)
     grounds["disability_health"] = np.where(severe | (group == "people_living_with_hiv"), 0.0, -3.7)

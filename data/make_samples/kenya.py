@@ -398,7 +398,7 @@ def _respondent(
             ease = {"cost": -0.1, "facility": -0.2, "access": 0.5, "time": -0.3, "process": 0.0}.get(attribute, 0.4)
             answer = some_missing(rng, likert(rng, mood + ease, "1234"), {"8": 0.02, "9": 0.008})
             columns[f"{service}_{attribute}"] = list(blank(answer, used == "yes"))
-    base = -3.3 + 0 * age
+    base = -3.9 + 0 * age
     grounds = {
         "sex": base + 0.9 * female,
         "age": base - 0.4 + 1.2 * (age > 60),

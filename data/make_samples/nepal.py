@@ -149,10 +149,10 @@ def make() -> dict[str, bytes]:  # noqa: PLR0915 (one statement a column)
     groups["women_headed"] = roster.female[head] & chance(rng, 0.9, n)
     groups["single_women"] &= roster.female[head]
     female, age = roster.female[selected], roster.age[selected]
-    grounds = dict.fromkeys((name for name in GROUNDS if name not in ("none", "other")), np.full(n, -3.4))
+    grounds = dict.fromkeys((name for name in GROUNDS if name not in ("none", "other")), np.full(n, -4.3))
     grounds |= {
         "caste": np.where(groups["dalit"], 0.2, -3.6),
-        "ethnicity": np.where(groups["madhesi"], -0.7, -3.2),
+        "ethnicity": np.where(groups["madhesi"], -0.7, -4.0),
         "sex": -2.6 + 0.9 * female,
     }
     person = answers.respondent(

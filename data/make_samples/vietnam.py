@@ -132,12 +132,12 @@ def make() -> dict[str, bytes]:  # noqa: PLR0915 (one statement a column)
     female, age, limited = roster.female[selected], roster.age[selected], disabled[selected]
     grounds = dict.fromkeys(
         ("sex", "age", "disability_health", "ethnicity", "socio_economic", "location", "religion", "marital_family"),
-        np.full(n, -3.8),
+        np.full(n, -4.7),
     )
     grounds |= {
-        "ethnicity": np.where(minority, -1.7, -4.5),
+        "ethnicity": np.where(minority, -2.3, -4.8),
         "disability_health": np.where(limited, -0.6, -4.5),
-        "socio_economic": -2.2 - 0.4 * wealth,
+        "socio_economic": -3.0 - 0.4 * wealth,
     }
     person = answers.respondent(
         rng, wealth, female, age, limited, grounds, {"device": 1.3, "account": -0.9, "mobile_money": -3.0}
@@ -226,7 +226,7 @@ def make() -> dict[str, bytes]:  # noqa: PLR0915 (one statement a column)
 
     registered = chance(rng, logistic(2.6 + 0.3 * roster.age + 0.5 * wealth[roster.household]))
     status = np.where(registered, choose(rng, ["1", "2", "3"], [0.62, 0.28, 0.1], persons), "4").astype(object)
-    first = np.maximum(np.floor(rng.normal(20.0 - 1.6 * minority[roster.household], 3.0)), 12).astype(np.int64)
+    first = np.maximum(np.floor(rng.normal(21.0 - 1.6 * minority[roster.household], 2.8)), 12).astype(np.int64)
     woman = roster.female & (roster.age >= 15)
     ever = woman & (first <= roster.age) & ~chance(rng, 0.05, persons)
     grown = roster.age >= 15

@@ -114,7 +114,7 @@ def gaps(
         judged.join(_series_lacks(observations, judged, mappings, settings), on=SERIES_CELL, how="left")
         .join(_differences_found(compared), on=CELL, how="left")
         .join(_scope(judged), on="indicator", how="left")
-        .join(_effects(citizen_estimates, citizen_evidence, decisions, cells, settings), on=CELL, how="left")
+        .join(_effects(citizen_estimates, citizen_evidence, decisions, cells, mappings, settings), on=CELL, how="left")
         .with_columns(
             _flags(settings).alias("flags"),
             _scope_of_cell().alias("scope"),
@@ -424,6 +424,7 @@ def _effects(
     citizen_evidence: pl.DataFrame,
     decisions: pl.DataFrame,
     cells: pl.LazyFrame,
+    mappings: Mappings,
     settings: Settings,
 ) -> pl.LazyFrame:
     """CELL, citizen_effect (the strongest) and the submissions behind it.
@@ -431,7 +432,7 @@ def _effects(
     could_close: class A, probability sample of the country, definition of the official series, collected within the
     window of years before the as-of year, reliable; closes: the statistics office has accepted the submission as well.
     Every other estimate informs its own stratum; one of too few cases says nothing. Evidence illustrates the headline
-    of its indicator and, where it names a group, the stratum of the group.
+    of its indicator and, where it names a group (women and men of a score card included), the stratum of the group.
     """
     versions = cells.select("indicator", "official_definition_versions").unique()
     estimates = citizen_side(citizen_estimates).join(versions, on="indicator", how="inner")
@@ -463,11 +464,11 @@ def _effects(
         )
     )
     evidence = citizen_evidence.lazy().filter(pl.col("comparability").is_in(["D", "E"]))
+    group = pl.col("marginalised_group")
     strata = (
         pl.lit(TOTAL),
-        pl.when(pl.col("marginalised_group").is_not_null()).then(
-            pl.format("marginalised_group={}", "marginalised_group")
-        ),
+        pl.when(group.is_in(list(mappings.categories("sex")))).then(pl.format("sex={}", group)),
+        pl.when(group.is_in(list(mappings.groups))).then(pl.format("marginalised_group={}", group)),
     )
     from_evidence = (
         pl.concat([evidence.select("iso3", "indicator", "submission_id", item.alias("stratum")) for item in strata])

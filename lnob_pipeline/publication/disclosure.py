@@ -62,6 +62,7 @@ FROM_ESTIMATES = {
     "citizen_reliability": "reliability",
     "citizen_status": "status",
     "citizen_area": "area",
+    "citizen_population": "population",
 }
 """Column of the comparison -> column of the estimates that it repeats."""
 
@@ -157,6 +158,13 @@ def _estimates(estimates: pl.DataFrame, mappings: Mappings) -> pl.DataFrame:
             _named_area(mappings),
         )
         .with_columns(
+            # What the partner writes of the population, in brackets, may name the place that may not be named.
+            pl.when(pl.col("area").is_null() & (pl.col("area_level") != "national"))
+            .then(pl.col("population").str.replace(r"(?s)\s*\(.*\)$", ""))
+            .otherwise("population")
+            .alias("population")
+        )
+        .with_columns(
             pl.when(pl.col("_hidden").is_null() & pl.col("estimate").is_not_null()).then(name).alias(name)
             for name in reversed(HIDES_WITH_ESTIMATE)
         )
@@ -214,15 +222,22 @@ def _to_protect(cells: pl.DataFrame) -> pl.Series:
         totals = terms.group_by(_SUM).agg(
             pl.first("_parent", "_overlapping", "_parentshown"),
             (~seen).sum().alias("_hidden_children"),
-            # What is left of the parent when all that is shown is taken off.
-            (pl.first("_parentn") - (pl.col("n") * seen).sum()).alias("_left"),
-            (pl.first("_parent_numerator") - (pl.col("_numerator") * seen).sum()).alias("_left_numerator"),
+            (pl.col("n").sum() >= pl.first("_parentn")).alias("_complete"),
+            # What is left of the parent when all that is shown is taken off. Where the parent counts households and
+            # the children count persons, what is left are the hidden children.
+            *(
+                pl.when(pl.col("n").sum() > pl.first("_parentn"))
+                .then((pl.col(name) * ~seen).sum())
+                .otherwise(pl.first(f"_parent{name}") - (pl.col(name) * seen).sum())
+                .alias(f"_left{name}")
+                for name in ("n", "_numerator")
+            ),
         )
         overlapping, parent_seen, missing = pl.col("_overlapping"), pl.col("_parentshown"), pl.col("_hidden_children")
         gives_a_category = ~overlapping & parent_seen & (missing == 1)
-        gives_the_parent = ~overlapping & ~parent_seen & (missing == 0) & (pl.col("_left") == 0)
+        gives_the_parent = ~overlapping & ~parent_seen & (missing == 0) & pl.col("_complete")
         gives_a_small_count = (
-            parent_seen & (overlapping | (missing > 0)) & _small(pl.col("_left_numerator"), pl.col("_left"))
+            parent_seen & (overlapping | (missing > 0)) & _small(pl.col("_left_numerator"), pl.col("_leftn"))
         )
         unsafe = totals.filter(gives_a_category | gives_the_parent | gives_a_small_count)
         if unsafe.is_empty():
@@ -258,7 +273,12 @@ def _comparison(comparison: pl.DataFrame, estimates: pl.DataFrame) -> pl.DataFra
         pl.when(pl.col("submission_id").is_null() | pl.col("citizen_estimate").is_not_null())
         .then("flags")
         .otherwise(pl.lit(""))
-        .alias("flags")
+        .alias("flags"),
+        # The differences repeat the population as the estimates first had it.
+        pl.when(pl.col("citizen_area").is_null() & (pl.col("citizen_area_level") != "national"))
+        .then(pl.col("differences").str.replace_all(r"(population: [^|(]*?)\s*\([^|]*\)", "${1}"))
+        .otherwise("differences")
+        .alias("differences"),
     ).select(pl.col(name).cast(kind) for name, kind in COMPARISON.schema.items())
 
 

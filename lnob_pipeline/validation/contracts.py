@@ -309,7 +309,9 @@ def _add_identifiers(rows: Rows, header: str, kind: pl.Series, effect: str, foun
 def _check_codes(rows: Rows, header: str, column: Column, known: dict[str, str], effect: str, found: Findings) -> None:
     if column.select == "multiple":
         kept, unknown, cells = _several_codes(rows.frame[header], column, known)
-        whole = identifier_kinds(rows.frame[header]).select(pl.coalesce("certain", "likely").is_not_null()).to_series()
+        whole = (
+            unknown & identifier_kinds(rows.frame[header]).select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+        )
         if whole.any():  # a phone number with blanks in it is not several codes
             cells = _choose(whole, rows.frame[header], cells)
             kept = _choose(whole, pl.repeat(UNMAPPED, len(whole), dtype=pl.String, eager=True), kept)

@@ -103,7 +103,7 @@ TWELVE_DIGITS = rf"{_NO_DIGIT_BEFORE}([2-9][0-9]{{11}}){_NO_DIGIT_AFTER}"
 
 _ASCII = str.maketrans("".join(DIGITS), "".join(DIGITS.values()))
 _CANDIDATE = r"@|\(at\)|\[at\]|[0-9]\D{0,3}(?:[0-9]\D{0,3}){5,}[0-9]|[0-9]\.[0-9]{4}|[A-Z]{5}[0-9]{4}[A-Z]"
-"""What no pattern can match stops here: cells without an at sign, seven digits, a long fraction or the shape of a PAN."""
+"""Cells without an at sign, seven digits, a long fraction or the shape of a PAN match no pattern and stop here."""
 
 _DIHEDRAL = (
     "0123456789", "1234067895", "2340178956", "3401289567", "4012395678",

@@ -110,3 +110,15 @@ def test_header_and_encoding() -> None:
         decisions([], b"subject;decided_by;decision;date;reference\n")
     with pytest.raises(DecisionError, match="byte 45 is not UTF-8"):
         decisions([], HEADER.encode() + b"a\xff")
+
+
+def test_an_objection_of_partner_or_community_withholds_until_they_publish_again() -> None:
+    def withheld(*lines: tuple[str, str, str]) -> set[str]:
+        rows = [("ken-2019-x", by, decision, datetime.date.fromisoformat(day), "note") for by, decision, day in lines]
+        return withheld_submissions(pl.DataFrame(rows, schema=DECISIONS.schema, orient="row"))
+
+    assert withheld(("partner", "publish", "2020-01-01")) == set()
+    assert withheld(("partner", "publish", "2020-01-01"), ("community", "object", "2020-02-01")) == {"ken-2019-x"}
+    assert withheld(("partner", "object", "2020-02-01"), ("partner", "publish", "2020-03-01")) == set()
+    assert withheld(("partner", "object", "2020-02-01"), ("statistics_office", "accept", "2020-03-01")) == {"ken-2019-x"}
+    assert withheld(("statistics_office", "object", "2020-02-01")) == set()

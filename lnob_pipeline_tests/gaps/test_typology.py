@@ -354,6 +354,14 @@ def test_evidence_illustrates_headline_and_group(judge: Judge, cell: Cell, evide
     assert table.filter(pl.col("citizen_effect") != "nothing_yet").height == 2
 
 
+def test_women_of_a_score_card_illustrate_the_stratum_of_women(judge: Judge, cell: Cell, evidence: Judge) -> None:
+    table = judge(evidence=evidence({"marginalised_group": "F"}, {"marginalised_group": "all", "indicator": "16.9.1"}))
+    assert cell(table, stratum="sex=F")["citizen_effect"] == "illustrates"
+    assert cell(table, series="SG_REG_BRTH")["citizen_effect"] == "illustrates"
+    # The headlines of the two series and the women of one.
+    assert table.filter(pl.col("citizen_effect") != "nothing_yet").height == 3
+
+
 def test_the_strongest_effect_names_its_own_submissions(
     judge: Judge, cell: Cell, estimates: Judge, evidence: Judge
 ) -> None:

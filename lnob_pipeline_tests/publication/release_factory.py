@@ -58,8 +58,10 @@ def stratum_columns(chosen: dict[str, str]) -> dict[str, str]:
     return {"stratum": key or "_T", **cells}
 
 
-def citizen_estimates(mappings: Mappings, seed: int = 7, people: int | None = None) -> pl.DataFrame:
-    """CITIZEN_ESTIMATES for all series and surveys, before disclosure control."""
+def citizen_estimates(
+    mappings: Mappings, seed: int = 7, people: int | None = None, only: tuple[str, ...] = ()
+) -> pl.DataFrame:
+    """CITIZEN_ESTIMATES for all series (or `only` some) and all surveys, before disclosure control."""
     random = np.random.default_rng(seed)
     groups = list(mappings.groups)
     rows: list[dict] = []
@@ -79,6 +81,8 @@ def citizen_estimates(mappings: Mappings, seed: int = 7, people: int | None = No
         }
         for indicator in mappings.indicators.values():
             for series in indicator.series:
+                if only and series.code not in only:
+                    continue
                 level_of = random.uniform(0.08, 0.9)
                 yes = random.random(n) < np.clip(level_of - 0.12 * (data["disability"] == "yes"), 0.02, 1)
                 dimensions = {name: sorted(set(values)) for name, values in data.items()} if probability else {}

@@ -6,7 +6,7 @@ import datetime
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnob_pipeline.validation import normalise
@@ -77,12 +77,14 @@ def test_one_group_of_three_is_settled_by_the_column():
     assert numbers("1,234", "77") == [None, "77"]
 
 
+@settings(deadline=None)
 @given(st.integers(100_000, 10**12))
 def test_indian_grouping_is_read_exactly(n):
     assert numbers(lakh(n)) == [str(n)]
     assert numbers(lakh(n).translate(DEVANAGARI)) == [str(n)]
 
 
+@settings(deadline=None)
 @given(st.decimals(-(10**9), 10**9, places=3, allow_nan=False))
 def test_plain_numbers_keep_their_value_in_every_script(number):
     text = format(number, "f")
@@ -92,6 +94,7 @@ def test_plain_numbers_keep_their_value_in_every_script(number):
         assert numbers(read) == [read]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12))
 def test_any_text_gives_a_number_that_python_reads_too_or_nothing(text):
     (read,) = numbers(text)
@@ -100,6 +103,7 @@ def test_any_text_gives_a_number_that_python_reads_too_or_nothing(text):
         assert numbers(read) == [read]
 
 
+@settings(deadline=None)
 @given(st.dates(datetime.date(1900, 1, 1), datetime.date(2060, 12, 31)))
 def test_dates_in_the_declared_order(day):
     year_month_day = day.isoformat()

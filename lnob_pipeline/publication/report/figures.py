@@ -207,5 +207,6 @@ def _sentence(part: pl.DataFrame, first: Row, official: Row | None, kind: str) -
         remarks = [in_words(words.COMPARISON_FLAG, flag) for flag in (first["flags"] or "").split(",") if flag]
         return " ".join([text, "Both speak of the same area and the same definition.", *remarks])
     if official and first["differences"]:
-        text += f" They differ in {listed(first['differences'].split(' | '))}."
+        kinds = [difference.partition(":")[0] for difference in first["differences"].split(" | ")]
+        text += f" They differ in {listed([in_words(words.DIFFERENCE, kind) for kind in kinds])}."
     return text

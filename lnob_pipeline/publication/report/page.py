@@ -256,7 +256,7 @@ def _evidence(evidence: pl.DataFrame, labels: Labels, most_rows: int) -> list[Ro
         .with_columns(
             about=pl.col("statement").str.replace_all("_", " "),
             who=pl.concat_str(
-                pl.col("marginalised_group").replace(labels.groups),
+                pl.col("marginalised_group").replace({**labels.categories["sex"], **labels.groups, "all": "All"}),
                 pl.col("area").str.split(",").list.eval(pl.element().replace(labels.areas)).list.join(", "),
                 separator=", ",
                 ignore_nulls=True,

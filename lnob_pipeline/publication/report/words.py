@@ -42,6 +42,10 @@ COMPARISON_FLAG: Mapping[str, str] = {
     "differs_from_model": "The citizen figure differs from a modelled official value by more than chance explains.",
 }
 
+DIFFERENCE: Mapping[str, str] = {
+    "nature": "origin of the official value",
+}
+
 NATURE: Mapping[str, str] = {
     "C": "from the country",
     "CA": "from the country, adjusted",
@@ -73,6 +77,7 @@ ESTIMATE_STATUS: Mapping[str, str] = {
     "suppressed_small_sample": "Fewer than 25 people or households answered",
     "suppressed_small_count": "So few have, or lack, what was asked that a person could be recognised",
     "suppressed_to_protect": "Could be used to work out another hidden number",
+    "not_estimable": "The sample is built so that no interval can be worked out for it",
     "no_rows": "No one of this group answered",
     "too_few_cases": "Fewer than 25 people or households answered",
 }
