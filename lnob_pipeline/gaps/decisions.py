@@ -78,7 +78,7 @@ def accepted_submissions(decisions: pl.DataFrame) -> pl.LazyFrame:
 
 
 def withheld_submissions(decisions: pl.DataFrame) -> set[str]:
-    """Submissions that must not be published: the latest word of their partner or of their community is an objection."""
+    """Submissions that must not be published: the latest word of partner or community is an objection."""
     own = decisions.filter(pl.col("decided_by").is_in(["partner", "community"]))
     latest = own.filter(pl.col("date") == pl.col("date").max().over("subject", "decided_by"))
     return set(latest.filter(pl.col("decision") == "object")["subject"])

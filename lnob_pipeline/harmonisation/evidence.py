@@ -46,7 +46,7 @@ def evidence(
     areas = manifest.geography.admin1
     named = areas[0] if len(areas) == 1 and manifest.disclosure.place else None
     scale = instrument.scale
-    combined = pl.concat([frame.select(pl.all().exclude("_")) for frame in frames], how="diagonal")
+    combined = pl.concat(frames, how="diagonal")
     return (
         pl.concat([CITIZEN_EVIDENCE.empty(), combined.cast(_kinds(combined))], how="diagonal")
         .with_columns(
@@ -77,7 +77,7 @@ def _role(record: Record, role: str, present: list[str]) -> str | None:
     """The SQL of a role's column with its codes applied; None where the record has no such column."""
     for source, column in record.columns.items():
         if column.role == role and source in present:
-            text = f"nullif(trim({quoted(source)}), '')"
+            text = f"nullif(trim(responses.{quoted(source)}), '')"
             if not column.codes:
                 return text
             whens = " ".join(f"WHEN {literal(key)} THEN {literal(code)}" for key, code in column.codes.items())
@@ -88,7 +88,7 @@ def _role(record: Record, role: str, present: list[str]) -> str | None:
 def _scores(name: str, record: Record, instrument: Instrument, present: list[str]) -> str:
     group = _role(record, "group", present)
     return f"""
-        SELECT statement, indicator, {group or "NULL::VARCHAR"} AS marginalised_group,
+        SELECT statements.statement, statements.indicator, {group or "NULL::VARCHAR"} AS marginalised_group,
                {literal("score_card" if group else "provider_score")} AS evidence_type,
                avg(TRY_CAST({_role(record, "score", present)} AS DECIMAL(18, 6))) AS score,
                count(*) AS n_groups,
@@ -111,7 +111,7 @@ def _excerpts(name: str, record: Record, instrument: Instrument, present: list[s
                    sum(TRY_CAST({_role(described, "participants", present)} AS INTEGER)) AS participants
             FROM responses WHERE record = {literal(key)} GROUP BY 1),
         coded AS (
-            SELECT statement, indicator, {_role(record, "document", present)} AS document,
+            SELECT statements.statement, statements.indicator, {_role(record, "document", present)} AS document,
                    count(DISTINCT record_key) AS mentions
             FROM responses JOIN statements ON source_statement = {_role(record, "statement", present)}
             WHERE record = {literal(name)} GROUP BY ALL)
@@ -122,7 +122,7 @@ def _excerpts(name: str, record: Record, instrument: Instrument, present: list[s
 
 def _answers(name: str, record: Record, instrument: Instrument, present: list[str]) -> str:
     return f"""
-        SELECT statement, indicator, {_role(record, "group", present) or "NULL::VARCHAR"} AS marginalised_group,
+        SELECT statements.statement, statements.indicator, {_role(record, "group", present) or "NULL::VARCHAR"} AS marginalised_group,
                'policy_review' AS evidence_type, {_role(record, "answer", present)} AS finding,
                {_role(record, "source", present) or "NULL::VARCHAR"} AS source
         FROM responses JOIN statements ON source_statement = {_role(record, "statement", present)}

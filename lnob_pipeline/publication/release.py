@@ -7,7 +7,7 @@ how the page looks (report), the form of Parquet and DuckDB (storage, warehouse)
                                               manifest.json, SHA256SUMS
     published/latest -> releases/2026-11-22_1a2b3c4d
 
-The eight letters are the start of a hash over the Parquet files, so the same tables are the same release and are not
+The eight letters are the start of a hash over the Parquet files and the code, so the same is the same release and not
 written twice. A folder appears by one rename, `latest` changes by another (rename(2) is atomic), both after fsync(2):
 at any moment a reader finds the old release or the new one. A process that dies leaves at most a folder whose name
 starts with a dot; the next run removes it. The lock is the kernel's (flock(2)) and dies with its holder.
@@ -53,7 +53,7 @@ class ReleaseError(RuntimeError):
 
 @dataclass(frozen=True)
 class Release:
-    """path: the folder; hash: sha256 over its Parquet files; changed: `latest` now shows something else than before."""
+    """path: the folder; hash: sha256 over its Parquet files and the code version; changed: `latest` now shows something else than before."""
 
     path: Path
     hash: str
@@ -151,7 +151,8 @@ def _write(
     """Fill `folder`, move it to its place and swap `latest`; called with the lock held."""
     parquet = {table: folder / f"{table.name}.parquet" for table in RELEASE_TABLES}
     sums = {path.name: storage.write_table(tables[table.name], table, path) for table, path in parquet.items()}
-    digest = hashlib.sha256("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()).hexdigest()
+    content = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)) + str(provenance.get("code_version", ""))
+    digest = hashlib.sha256(content.encode()).hexdigest()
     latest = settings.published / "latest"
     found = _sound(folder.parent, digest[:8])
     if found:

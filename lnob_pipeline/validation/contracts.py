@@ -8,6 +8,7 @@ Consent, structure and the decision are in gate.py. What happens to a fault, by 
 - a number that is none or is impossible: the row stays, the cell is listed and becomes UNMAPPED;
 - a date that is none or of the Bikram Sambat calendar: the row stays, the cell is listed and becomes null;
 - duplicates, interviews outside the dates or the area, rows without design, members without household: the row is out;
+- names of strata and clusters that are no codes, and titles of discussions: a running number takes their place;
 - in score cards, discussions and reviews a row is one statement: a fault in it puts the row out.
 """
 

@@ -39,6 +39,10 @@ def feedback_workbook(validated: Validated) -> bytes:
     _summary(book.add_worksheet(WORKBOOK["summary"]), validated, formats)
     _to_mend(book.add_worksheet(WORKBOOK["to_mend"]), validated, formats)
     _rows(book.add_worksheet(WORKBOOK["rows"]), validated, formats)
+    for sheet in book.worksheets():
+        sheet.set_landscape()
+        sheet.set_paper(9)
+        sheet.fit_to_pages(1, 0)
     book.close()
     return stream.getvalue()
 
@@ -96,7 +100,7 @@ def _summary(sheet: Any, validated: Validated, formats: dict[str, Any]) -> None:
         (WORKBOOK["state"], STATES[outcome["state"]], "big"),
         ("", WORKBOOK["rows_in"].format_map(counted), "big"),
     ]
-    if outcome["n_quarantined"]:
+    if outcome["n_quarantined"] and validated.accepted:
         lines.append(("", WORKBOOK["quarantined"].format(n=outcome["n_quarantined"]), "text"))
     if outcome["n_refused"]:
         lines.append(("", WORKBOOK["refused"].format(n=outcome["n_refused"]), "text"))
@@ -164,16 +168,13 @@ def _to_mend(sheet: Any, validated: Validated, formats: dict[str, Any]) -> None:
 
 def _where(kind: dict[str, Any]) -> str:
     """File, sheet, column and rows of a kind, as the partner knows them."""
-    names = ("file", "sheet", "column")
-    parts = [
-        f"{name} {kind[name]}" for name in names if kind[name] and not (name == "sheet" and kind[name] == kind["file"])
-    ]
+    parts = [WORKBOOK[f"where_{part}"].format(name=kind[part]) for part in ("file", "sheet", "column") if kind[part]]
     numbers = [str(number) for number in kind["rows"]]
     if numbers:
         shown = ", ".join(numbers[:NUMBERS_LISTED])
         if len(numbers) > NUMBERS_LISTED:
             shown = WORKBOOK["and_more"].format(shown=shown, n=len(numbers) - NUMBERS_LISTED)
-        parts.append(f"row {shown}" if len(numbers) == 1 else f"rows {shown}")
+        parts.append(WORKBOOK["where_rows"].format(numbers=shown))
     return ", ".join(parts) or WORKBOOK["whole_submission"]
 
 

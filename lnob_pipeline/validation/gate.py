@@ -680,11 +680,13 @@ def _assemble(
     n, accepted, quarantined, n_refused = _counts(balance, main)
     severities = ("blocking",) if rejected else ("warning",)
     reasons = [result for result in found.results if result.outcome == "failed" and result.severity in severities]
+    taken = [r.message.split(":")[0] for r in found.results if r.expectation == "taken_out"] if rejected else []
+    kinds = [f"{RULES['identifiers'].title}: {', '.join(sorted(set(taken)))}"] if taken else []
     outcome = {
         "submission_id": manifest.submission,
         "version": version,
         "state": state,
-        "reasons": " | ".join(dict.fromkeys(map(_reason, reasons))),
+        "reasons": " | ".join(dict.fromkeys([*map(_reason, reasons), *kinds])),
         "n_rows": n,
         "n_accepted": 0 if rejected else accepted,
         "n_quarantined": n - n_refused if rejected else quarantined,

@@ -3,10 +3,12 @@
 import datetime
 from typing import Any
 
+import polars as pl
 import pytest
 
-from lnob_pipeline.gaps.decisions import DecisionError, accepted_submissions, decisions
+from lnob_pipeline.gaps.decisions import DecisionError, accepted_submissions, decisions, withheld_submissions
 from lnob_pipeline.submissions.manifest import Manifest
+from lnob_pipeline.tables import DECISIONS
 
 HEADER = "subject,decided_by,decision,date,reference\n"
 
@@ -120,5 +122,6 @@ def test_an_objection_of_partner_or_community_withholds_until_they_publish_again
     assert withheld(("partner", "publish", "2020-01-01")) == set()
     assert withheld(("partner", "publish", "2020-01-01"), ("community", "object", "2020-02-01")) == {"ken-2019-x"}
     assert withheld(("partner", "object", "2020-02-01"), ("partner", "publish", "2020-03-01")) == set()
-    assert withheld(("partner", "object", "2020-02-01"), ("statistics_office", "accept", "2020-03-01")) == {"ken-2019-x"}
+    accepted = ("statistics_office", "accept", "2020-03-01")
+    assert withheld(("partner", "object", "2020-02-01"), accepted) == {"ken-2019-x"}
     assert withheld(("statistics_office", "object", "2020-02-01")) == set()

@@ -407,7 +407,7 @@ class TestZips:
 class TestScoreCards:
     FILE = DataFile(path="card.xlsx", role="data", format="score_card")
     SCALE: ClassVar = [["minimum", "maximum", "better"], [1, 5, "high"]]
-    GROUPS: ClassVar = [["community", "group", "participants"], ["A", "Women", 9]]
+    GROUPS: ClassVar = [["community", "group", "participants"], ["A", "Women", 9], ["A", "Men", 7]]
     HEAD: ClassVar = [["Community", "No.", "Statement"], [None, None, None, "Score", "Comment", "Score", "Comment"]]
     WOMEN, MEN = ("scores", 0, 3, 0, 4, "Women"), ("scores", 0, 5, 0, 6, "Men")
 
@@ -418,13 +418,13 @@ class TestScoreCards:
         rows = [*self.HEAD, [None, "H1", "Near", 3, "far", 4], [None, "H2", "Cheap", None, None, 2]]
         tables = read_file(self.card(rows, [self.WOMEN, self.MEN, ("scores", 2, 0, 3, 0, "A")]), self.FILE)
         assert tables["scores"].frame.drop("statement_text").rows() == [
-            ("A / Women", "A", "H1", "Women", "3", "far"),
-            ("A / Men", "A", "H1", "Men", "4", None),
-            ("A / Women", "A", "H2", "Women", None, None),
-            ("A / Men", "A", "H2", "Men", "2", None),
+            ("A / Women", "A", "H1", "Women", "9", "3", "far"),
+            ("A / Men", "A", "H1", "Men", "7", "4", None),
+            ("A / Women", "A", "H2", "Women", "9", None, None),
+            ("A / Men", "A", "H2", "Men", "7", "2", None),
         ]
         assert tables["scores"].row_numbers.to_list() == [3, 3, 4, 4]
-        assert tables["groups"].frame["meeting"].to_list() == ["A / Women"]
+        assert tables["groups"].frame["meeting"].to_list() == ["A / Women", "A / Men"]
 
     def test_nothing_is_guessed(self):
         rows = [*self.HEAD, ["A", "H1", "Near", 3, None, 4]]
@@ -436,6 +436,10 @@ class TestScoreCards:
         with pytest.raises(ReaderError, match="community is not written") as error:
             read_file(self.card(rows, [self.WOMEN, self.MEN]), self.FILE)
         assert error.value.row == 4
+        rows = [*self.HEAD, ["B", "H1", "Near", 3]]
+        with pytest.raises(ReaderError, match="no line in the sheet groups") as error:
+            read_file(self.card(rows, [self.WOMEN, self.MEN]), self.FILE)
+        assert (error.value.sheet, error.value.row) == ("scores", 3)
         with pytest.raises(ReaderError, match="scale is not declared"):
             read_file(xlsx({"scale": [["a"], ["b"]], "groups": self.GROUPS, "scores": rows}), self.FILE)
         with pytest.raises(ReaderError, match="sheet scale, groups is not there"):

@@ -35,8 +35,8 @@ def test_the_summary_says_what_is_in(faulty):
     assert list(read) == ["Summary", "To mend", "Your rows"]
     text = "\n".join(str(cell) for row in read["Summary"] for cell in row)
     assert "36 of 40 rows are in" in text
-    assert "3 rows are left out and listed" in text
-    assert "1 rows are without consent" in text
+    assert "Rows left out and listed: 3" in text
+    assert "Rows without consent: 1" in text
     assert "a phone number: 40 cells taken out" in text
 
 
@@ -52,7 +52,7 @@ def test_kinds_stand_worst_first_with_their_places(faulty):
     age = next(row for reason, row in by_reason.items() if reason.startswith("not possible") and row[4] == "214")
     assert "column age" in age[2] and "row 2" in age[2] and age[3] == 1
     unknown = next(row for reason, row in by_reason.items() if reason.startswith("not an answer"))
-    assert "rows 2, 3" in unknown[2] and unknown[4] == "77"
+    assert "row 2, 3" in unknown[2] and unknown[4] == "77"
     assert all(row[6] and row[7] and row[8] for row in rows)
 
 

@@ -28,9 +28,9 @@ OPTIONAL = ("provider_scores", "interface_meeting", "action_plan")
 def read(content: bytes, file: DataFile) -> dict[str, SourceTable]:
     """The tables scale, groups and scores, and provider_scores, interface_meeting, action_plan where they are there.
 
-    scores has the columns meeting, community, statement, statement_text, group, score, comment, and one row for each
-    statement and group; its row numbers are those of the sheet. scores and groups share the column meeting, which is
-    "community / group". Raises ReaderError.
+    scores has the columns meeting, community, no, statement_text, group, participants, score, comment, and one row for
+    each statement and group; its row numbers are those of the sheet. scores and groups share the column meeting, which
+    is "community / group"; participants comes from the sheet groups. Raises ReaderError.
     """
     sheets = {name.strip().lower(): sheet for name, sheet in read_sheets(content, file.path).items()}
     require_sheets(sheets, REQUIRED, file.path)
@@ -41,7 +41,7 @@ def read(content: bytes, file: DataFile) -> dict[str, SourceTable]:
     }
     _check_scale(tables["scale"])
     tables["groups"] = _with_meeting(tables["groups"])
-    return tables | {"scores": _unpivoted(sheets["scores"], file.path)}
+    return tables | {"scores": _with_participants(_unpivoted(sheets["scores"], file.path), tables["groups"])}
 
 
 def _check_scale(scale: SourceTable) -> None:
@@ -57,12 +57,34 @@ def _check_scale(scale: SourceTable) -> None:
 
 
 def _with_meeting(groups: SourceTable) -> SourceTable:
-    if absent := {"community", "group"} - set(groups.frame.columns):
+    if absent := {"community", "group", "participants"} - set(groups.frame.columns):
         raise ReaderError(
             groups.file, f"the column {', '.join(sorted(absent))} is not there", "name it", sheet="groups", row=1
         )
     meeting = pl.format("{} / {}", "community", "group").alias("meeting")
-    return SourceTable("groups", groups.frame.select(meeting, pl.all()), groups.row_numbers, groups.file, groups.sheet)
+    frame = groups.frame.select(meeting, pl.all())
+    twice = frame["meeting"].is_duplicated()
+    if twice.any():
+        row = groups.row_numbers.filter(twice)[0]
+        raise ReaderError(groups.file, "a group stands twice", "leave one line a group", sheet="groups", row=row)
+    return SourceTable("groups", frame, groups.row_numbers, groups.file, groups.sheet)
+
+
+def _with_participants(scores: SourceTable, groups: SourceTable) -> SourceTable:
+    """How many took part stands beside each score: a score without that is worth little."""
+    unknown = ~scores.frame["meeting"].is_in(groups.frame["meeting"].to_list())
+    if unknown.any():
+        raise ReaderError(
+            scores.file,
+            "a group of this row has no line in the sheet groups",
+            "write community, group and participants there, spelt as here",
+            sheet="scores",
+            row=scores.row_numbers.filter(unknown)[0],
+        )
+    people = groups.frame.select("meeting", "participants")
+    frame = scores.frame.join(people, on="meeting", how="left", maintain_order="left")
+    columns = ["meeting", "community", "no", "statement_text", "group", "participants", "score", "comment"]
+    return SourceTable("scores", frame.select(columns), scores.row_numbers, scores.file, scores.sheet)
 
 
 def _unpivoted(sheet: Sheet, file: str) -> SourceTable:
@@ -76,18 +98,16 @@ def _unpivoted(sheet: Sheet, file: str) -> SourceTable:
             pl.DataFrame(
                 {
                     "community": communities,
-                    "statement": sheet.columns[1][first:],
+                    "no": sheet.columns[1][first:],
                     "statement_text": sheet.columns[2][first:],
                     "group": [group] * len(communities),
                     "score": sheet.columns[column][first:],
                     "comment": sheet.columns[column + 1][first:],
                 },
-                schema=dict.fromkeys(
-                    ("community", "statement", "statement_text", "group", "score", "comment"), pl.String
-                ),
+                schema=dict.fromkeys(("community", "no", "statement_text", "group", "score", "comment"), pl.String),
             ).with_columns(pl.int_range(first + 1, first + 1 + len(communities), dtype=pl.Int64).alias("row_number"))
         )
-    scores = pl.concat(frames).filter(pl.col("statement").is_not_null()).sort("row_number", maintain_order=True)
+    scores = pl.concat(frames).filter(pl.col("no").is_not_null()).sort("row_number", maintain_order=True)
     meeting = pl.format("{} / {}", "community", "group").alias("meeting")
     return SourceTable(
         "scores",

@@ -1,0 +1,117 @@
+"""Sensor, schedule and bulk job: what starts a run, what does not, and what the event log holds afterwards."""
+
+import json
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from lnob_pipeline.automation import jobs
+from lnob_pipeline.automation.resources import PipelineSettings
+from lnob_pipeline.automation.schedules import nightly_schedule
+from lnob_pipeline.automation.sensors import inbox_sensor
+from lnob_pipeline.pipeline import Step
+from lnob_pipeline.settings import Settings
+
+KEYS = ["ken-2019-no-consent", "nga-2020-policy-review"]
+
+
+@pytest.fixture
+def home(tmp_path: Path, root: Path) -> Path:
+    """A home whose inbox holds two small hand-ins, one of which is rejected."""
+    (tmp_path / "data").mkdir()
+    for name in ("indicator_mappings", "data/official"):
+        (tmp_path / name).symlink_to(root / name)
+    for key in KEYS:
+        shutil.copytree(root / "data" / "submissions" / key[:3] / key, tmp_path / "data" / "submissions" / key[:3] / key)
+    return tmp_path
+
+
+def tick(home: Path, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
+    context = dg.build_sensor_context(
+        instance=instance, cursor=cursor, resources={"settings": PipelineSettings(home=str(home))}
+    )
+    result = inbox_sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def run_bulk(home: Path, instance: dg.DagsterInstance) -> list[Step]:
+    steps: list[Step] = []
+    jobs.listeners.append(steps.append)
+    try:
+        done = jobs.whole_job.execute_in_process(
+            instance=instance, resources={"settings": PipelineSettings(home=str(home))}
+        )
+    finally:
+        jobs.listeners.remove(steps.append)
+    assert done.success
+    return steps
+
+
+def test_the_sensor_asks_once_for_what_is_new_and_again_for_what_changed(home: Path) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = tick(home, instance)
+        assert [request.partition_key for request in first.run_requests or []] == KEYS
+        (added,) = first.dynamic_partitions_requests or []
+        assert list(added.partition_keys) == KEYS
+        assert not tick(home, instance, first.cursor).run_requests
+        manifest = home / "data/submissions/nga/nga-2020-policy-review/submission.yaml"
+        manifest.write_text(manifest.read_text("utf-8") + "# corrected\n", "utf-8")
+        changed = tick(home, instance, first.cursor)
+        assert [request.partition_key for request in changed.run_requests or []] == ["nga-2020-policy-review"]
+
+
+def test_the_sensor_leaves_alone_what_the_bulk_job_has_validated(home: Path) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_bulk(home, instance)
+        result = tick(home, instance)
+        assert not result.run_requests
+        assert json.loads(result.cursor or "{}").keys() == set(KEYS)
+
+
+def test_the_bulk_job_records_each_partition_and_its_checks(home: Path) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        steps = run_bulk(home, instance)
+        assert {step.key for step in steps if step.problems} == {"ken-2019-no-consent"}
+        assert instance.get_materialized_partitions(dg.AssetKey("responses")) == {"nga-2020-policy-review"}
+        assert instance.get_materialized_partitions(dg.AssetKey("quarantine")) == set(KEYS)
+        assert instance.get_latest_materialization_event(dg.AssetKey("published_release")) is not None
+        consent = dg.AssetCheckKey(dg.AssetKey("responses"), "consent")
+        records = instance.event_log_storage.get_asset_check_execution_history(consent, limit=10)
+        found = {record.partition: record.status.value for record in records}
+        assert found == {"ken-2019-no-consent": "FAILED", "nga-2020-policy-review": "SUCCEEDED"}
+        again = run_bulk(home, instance)
+        assert not any(step.changed for step in again)
+
+
+def test_a_rejected_hand_in_turns_red_alone_and_withholds_its_responses(home: Path) -> None:
+    resources = {"settings": PipelineSettings(home=str(home))}
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("submissions", KEYS)
+        outcomes = {
+            key: dg.Definitions(assets=_assets(), jobs=[jobs.submission_job], resources=resources)
+            .resolve_job_def("submission_job")
+            .execute_in_process(partition_key=key, instance=instance, raise_on_error=False)
+            .success
+            for key in KEYS
+        }
+        assert outcomes == {"ken-2019-no-consent": False, "nga-2020-policy-review": True}
+        written = instance.get_materialized_partitions(dg.AssetKey("validation_outcomes"))
+        assert written == set(KEYS)  # also of the rejected one
+    lake = Settings.load(home=home).lake
+    assert not (lake / "responses" / "ken-2019-no-consent.parquet").exists()
+    assert (lake / "feedback" / "ken-2019-no-consent.xlsx").exists()
+
+
+def _assets() -> list[dg.AssetsDefinition]:
+    from lnob_pipeline.definitions import defs
+
+    return [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+
+
+def test_the_night_publishes() -> None:
+    assert nightly_schedule.cron_schedule == "0 2 * * *"
+    assert nightly_schedule.job_name == "nightly_job"
+    assert nightly_schedule.default_status == dg.DefaultScheduleStatus.RUNNING
