@@ -153,7 +153,7 @@ RESPONSES = Table(
     "validation",
     "Accepted answers as text, one row for each record of the source, identifiers and free text taken out",
     "closed",
-    ("submission_id", "record", "row_number"),
+    ("submission_id", "record", "row_number", "record_key"),
     (
         SUBMISSION,
         _text("record", "Record of the instrument: household, person, score ..."),

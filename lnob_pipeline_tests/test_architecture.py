@@ -45,7 +45,9 @@ def test_imports_follow_the_house(path: Path) -> None:
     if place != "official/client.py":
         assert "requests" not in roots
     if place != "warehouse.py":
-        assert "duckdb.connect" not in {ast.unparse(n) for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)}
+        assert "duckdb.connect" not in {
+            ast.unparse(n) for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)
+        }
     stage = place.split("/")[0]
     if stage in STAGES and path.name not in WITH_DAGSTER:
         allowed = {*STAGES[: STAGES.index(stage) + 1], *BELOW_ALL_STAGES}

@@ -58,7 +58,7 @@ def _done(context: dg.OpExecutionContext, step: Step, settings: Settings) -> Non
             context.log_event(event)
         if step.stage == "validation" and step.key:
             frame = storage.read_table(settings.lake, tables.VALIDATION_RESULTS, step.key)
-            for result in check_results(frame, rejected=bool(step.problems)):
+            for result in check_results(frame):
                 context.log_event(_evaluation(result, step.key))  # type: ignore[arg-type]
     for problem in step.problems:
         context.log.warning(f"{step.key}: {problem}")

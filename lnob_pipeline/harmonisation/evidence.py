@@ -122,7 +122,8 @@ def _excerpts(name: str, record: Record, instrument: Instrument, present: list[s
 
 def _answers(name: str, record: Record, instrument: Instrument, present: list[str]) -> str:
     return f"""
-        SELECT statements.statement, statements.indicator, {_role(record, "group", present) or "NULL::VARCHAR"} AS marginalised_group,
+        SELECT statements.statement, statements.indicator,
+               {_role(record, "group", present) or "NULL::VARCHAR"} AS marginalised_group,
                'policy_review' AS evidence_type, {_role(record, "answer", present)} AS finding,
                {_role(record, "source", present) or "NULL::VARCHAR"} AS source
         FROM responses JOIN statements ON source_statement = {_role(record, "statement", present)}

@@ -33,6 +33,4 @@ def validation_stage(
     for problem in step.problems:
         context.log.error(problem)
     yield from results(step)
-    yield from check_results(
-        storage.read_table(loaded.lake, tables.VALIDATION_RESULTS, key), rejected=bool(step.problems)
-    )
+    yield from check_results(storage.read_table(loaded.lake, tables.VALIDATION_RESULTS, key))

@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     ]
 
 
-def check_results(results: pl.DataFrame, *, rejected: bool) -> Iterator[dg.AssetCheckResult]:
+def check_results(results: pl.DataFrame) -> Iterator[dg.AssetCheckResult]:
     """One result a rule: passed unless an item failed; counts and the columns concerned as metadata, no value.
 
     Blocking rules come last, so that every other result is recorded before the run stops.
@@ -34,6 +34,7 @@ def check_results(results: pl.DataFrame, *, rejected: bool) -> Iterator[dg.Asset
         for row in results.group_by("rule_id")
         .agg(
             failed=(pl.col("outcome") == "failed").any(),
+            blocks=((pl.col("outcome") == "failed") & (pl.col("severity") == "blocking")).any(),
             applies=(pl.col("outcome") != "not_applicable").any(),
             n_checked=pl.col("n_checked").max(),
             n_failed=pl.col("n_failed").sum(),
@@ -44,13 +45,12 @@ def check_results(results: pl.DataFrame, *, rejected: bool) -> Iterator[dg.Asset
     for rule in sorted(RULES.values(), key=lambda rule: rule.severity == "blocking"):
         row = summary.get(rule.rule_id)
         failed = bool(row and row["failed"])
-        blocks = rule.severity == "blocking"
         yield dg.AssetCheckResult(
             check_name=rule.rule_id,
             asset_key="responses",
             passed=not failed,
-            # A blocking rule that failed in part (some rows) did not reject the submission and does not stop the run.
-            severity=dg.AssetCheckSeverity.ERROR if blocks and rejected else dg.AssetCheckSeverity.WARN,
+            # A blocking rule can hold warnings (a column too many); only what rejected the submission stops the run.
+            severity=dg.AssetCheckSeverity.ERROR if row and row["blocks"] else dg.AssetCheckSeverity.WARN,
             metadata={
                 "applies": bool(row and row["applies"]),
                 "n_checked": (row["n_checked"] if row else 0) or 0,

@@ -24,7 +24,9 @@ def home(tmp_path: Path, root: Path) -> Path:
     for name in ("indicator_mappings", "data/official"):
         (tmp_path / name).symlink_to(root / name)
     for key in KEYS:
-        shutil.copytree(root / "data" / "submissions" / key[:3] / key, tmp_path / "data" / "submissions" / key[:3] / key)
+        shutil.copytree(
+            root / "data" / "submissions" / key[:3] / key, tmp_path / "data" / "submissions" / key[:3] / key
+        )
     return tmp_path
 
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import struct
-import subprocess
-import zlib
 from pathlib import Path
 
 import pytest
@@ -14,24 +10,10 @@ import pytest
 from lnob_pipeline.mappings.load import load_mappings
 from lnob_pipeline.publication.release import publish
 from lnob_pipeline.settings import Settings
+from lnob_pipeline_tests.browser.chromium import NEEDS_CHROMIUM, chromium, pixels
 from lnob_pipeline_tests.publication.release_factory import HOME, PROVENANCE, RELEASED_AT, disclosed
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)"),
-]
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")
@@ -42,54 +24,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return release.path / "index.html"
 
 
-def chromium(folder: Path, page: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    assert CHROMIUM
-    command = [CHROMIUM, *QUIET, f"--user-data-dir={folder / 'profile'}", *options, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-
-
-def pixels(path: Path) -> tuple[int, int, list[bytes]]:
-    """Width, height and rows of pixels of a PNG of 8-bit RGB or RGBA, unfiltered (PNG specification, section 9)."""
-    content = path.read_bytes()
-    assert content[:8] == b"\x89PNG\r\n\x1a\n"
-    width, height, depth, colour = struct.unpack(">IIBB", content[16:26])
-    assert depth == 8
-    size = {2: 3, 6: 4}[colour]
-    data, place = b"", 8
-    while place < len(content):
-        (length,) = struct.unpack(">I", content[place : place + 4])
-        if content[place + 4 : place + 8] == b"IDAT":
-            data += content[place + 8 : place + 8 + length]
-        place += 12 + length
-    raw, rows = zlib.decompress(data), []
-    before = bytearray(width * size)
-    for number in range(height):
-        start = number * (width * size + 1)
-        kind, row = raw[start], bytearray(raw[start + 1 : start + 1 + width * size])
-        for index in range(len(row)):
-            left = row[index - size] if index >= size else 0
-            up, corner = before[index], before[index - size] if index >= size else 0
-            if kind == 1:
-                row[index] = (row[index] + left) & 255
-            elif kind == 2:
-                row[index] = (row[index] + up) & 255
-            elif kind == 3:
-                row[index] = (row[index] + (left + up) // 2) & 255
-            elif kind == 4:
-                estimate = left + up - corner
-                nearest = min((left, up, corner), key=lambda value: abs(estimate - value))
-                row[index] = (row[index] + nearest) & 255
-        rows.append(bytes(row[channel] for index in range(0, len(row), size) for channel in range(index, index + 3)))
-        before = row
-    return width, height, rows
-
-
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (500, 900)], ids=["desktop", "phone"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_the_page_is_drawn(page: Path, tmp_path: Path, width: int, height: int, dark: bool) -> None:
     picture = tmp_path / "page.png"
     scheme = ["--force-dark-mode"] if dark else []
-    chromium(tmp_path, page, f"--screenshot={picture}", f"--window-size={width},{height}", *scheme)
+    chromium(tmp_path, page.as_uri(), f"--screenshot={picture}", f"--window-size={width},{height}", *scheme)
     seen_width, seen_height, rows = pixels(picture)
     assert (seen_width, seen_height) == (width, height)
     paper = rows[2][:3]
@@ -105,7 +45,7 @@ def test_the_page_is_drawn(page: Path, tmp_path: Path, width: int, height: int, 
 
 
 def test_the_page_says_what_it_should_and_has_no_error(page: Path, tmp_path: Path) -> None:
-    result = chromium(tmp_path, page, "--dump-dom", "--enable-logging=stderr", "--v=0")
+    result = chromium(tmp_path, page.as_uri(), "--dump-dom", "--enable-logging=stderr", "--v=0")
     text = re.sub(r"<[^>]+>", " ", result.stdout[result.stdout.index("<body") :])
     for words in ("Synthetic sample data", "What there is", "Kisumu and Turkana", "How to cite", page.parent.name):
         assert words in text

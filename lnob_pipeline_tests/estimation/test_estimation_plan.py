@@ -15,7 +15,15 @@ from lnob_pipeline.submissions.manifest import Manifest
 from lnob_pipeline.tables import harmonised_households, harmonised_persons
 from lnob_pipeline.warehouse import connect
 
-HOUSEHOLD = ["stratum", "cluster", "household_weight", "household_size", "eligible_adults", "location", "marginalised_groups"]
+HOUSEHOLD = [
+    "stratum",
+    "cluster",
+    "household_weight",
+    "household_size",
+    "eligible_adults",
+    "location",
+    "marginalised_groups",
+]
 HOUSEHOLD += ["wealth_quintile", "cooking_fuel"]
 PERSON = ["sex", "age", "is_respondent", "birth_registration"]
 RESPONDENT = ["account_institution", "mobile_money_12_months", "have_say", "have_influence"]
@@ -30,7 +38,10 @@ def form(*, leave_out: tuple[str, ...] = (), proxy: tuple[str, ...] = ()) -> Ins
             table="main", unit="household", columns={n: column(n) for n in HOUSEHOLD + RESPONDENT if n not in leave_out}
         ),
         "person": Record(
-            table="members", unit="person", parent="household", columns={n: column(n) for n in PERSON if n not in leave_out}
+            table="members",
+            unit="person",
+            parent="household",
+            columns={n: column(n) for n in PERSON if n not in leave_out},
         ),
     }
     review = Review(by="test", date=datetime.date(2026, 1, 1), source="this test")
@@ -87,9 +98,13 @@ def frames(mappings: Mappings, rows: list[dict[str, Any]]) -> tuple[pl.DataFrame
     for number, row in enumerate(rows):
         key = f"h{number:03}"
         members = row.get("members", [{}])
-        households.append({"submission_id": "ken-2019-x", "household_key": key} | {k: v for k, v in row.items() if k != "members"})
+        households.append(
+            {"submission_id": "ken-2019-x", "household_key": key} | {k: v for k, v in row.items() if k != "members"}
+        )
         for place, member in enumerate(members):
-            persons.append({"submission_id": "ken-2019-x", "household_key": key, "person_key": f"{key}-{place}"} | member)
+            persons.append(
+                {"submission_id": "ken-2019-x", "household_key": key, "person_key": f"{key}-{place}"} | member
+            )
     tables = harmonised_households(mappings), harmonised_persons(mappings)
     filled = []
     for items, table in zip((households, persons), tables, strict=True):

@@ -38,7 +38,9 @@ def test_the_run_gives_the_recorded_bytes(plain: tuple[Settings, list[Step]]) ->
     found = sums(plain[0])
     if os.environ.get("LNOB_ACCEPT"):
         RECORDED.write_text(found, "utf-8")
-    assert found == RECORDED.read_text("utf-8"), "the published tables changed; if wanted, accept them (see the docstring)"
+    assert found == RECORDED.read_text("utf-8"), (
+        "the published tables changed; if wanted, accept them (see the docstring)"
+    )
 
 
 def test_a_second_run_has_nothing_to_do(plain: tuple[Settings, list[Step]]) -> None:
@@ -51,9 +53,7 @@ def test_a_second_run_has_nothing_to_do(plain: tuple[Settings, list[Step]]) -> N
 def test_dagster_gives_the_same_bytes(plain: tuple[Settings, list[Step]], homes: tuple[Path, Path]) -> None:
     settings = Settings.load(home=homes[1])
     resources = {"settings": PipelineSettings(home=str(homes[1]))}
-    whole = dg.Definitions(
-        assets=defs.assets, jobs=defs.jobs, resources=resources, executor=dg.in_process_executor
-    )
+    whole = dg.Definitions(assets=defs.assets, jobs=defs.jobs, resources=resources, executor=dg.in_process_executor)
     with dg.DagsterInstance.ephemeral() as instance:
         keys = inbox_keys(settings)
         add_keys(instance, keys)

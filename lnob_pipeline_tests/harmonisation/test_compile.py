@@ -19,7 +19,9 @@ DOMAINS = ["seeing", "hearing", "walking", "remembering", "self_care", "communic
 
 
 def instrument(household: dict[str, dict], person: dict[str, dict] | None = None) -> Instrument:
-    records = {"household": Record(table="main", unit="household", columns={k: Column(**v) for k, v in household.items()})}
+    records = {
+        "household": Record(table="main", unit="household", columns={k: Column(**v) for k, v in household.items()})
+    }
     if person is not None:
         columns = {k: Column(**v) for k, v in person.items()}
         records["person"] = Record(table="members", unit="person", parent="household", columns=columns)
@@ -35,7 +37,9 @@ def instrument(household: dict[str, dict], person: dict[str, dict] | None = None
 
 
 def run(mappings: Mappings, form: Instrument, rows: list[dict[str, str | None]], limit: float = 1.0) -> Harmonised:
-    frame = pl.DataFrame([{"submission_id": "ken-2019-x", "record": "household", "parent_key": None, **row} for row in rows])
+    frame = pl.DataFrame(
+        [{"submission_id": "ken-2019-x", "record": "household", "parent_key": None, **row} for row in rows]
+    )
     numbered = frame.with_columns(row_number=pl.int_range(2, pl.len() + 2, dtype=pl.Int32))
     if "record_key" not in numbered.columns:
         numbered = numbered.with_columns(record_key=pl.col("row_number").cast(pl.String))
@@ -168,7 +172,13 @@ def test_polarity_is_what_the_file_says(mappings: Mappings) -> None:
 
 def test_numbers_are_converted_and_say_why_they_are_absent(mappings: Mappings) -> None:
     form = instrument(
-        {"hours": {"variable": "drinking_water_minutes", "multiply": 60, "missing": {"dont_know": ["98"], "refused": ["-9"]}}}
+        {
+            "hours": {
+                "variable": "drinking_water_minutes",
+                "multiply": 60,
+                "missing": {"dont_know": ["98"], "refused": ["-9"]},
+            }
+        }
     )
     rows: list[dict[str, str | None]] = [{"hours": text} for text in ("0.5", "98", "-9", "", "soon")]
     found = run(mappings, form, rows).households
@@ -197,13 +207,21 @@ def test_a_variable_with_too_many_unknown_codes_stops(mappings: Mappings) -> Non
     assert stopped.households["drinking_water_source"].to_list() == ["unmapped", "unmapped", "unmapped", "not_asked"]
     kept = run(mappings, form, rows, limit=0.5)
     assert kept.unmapped == {"drinking_water_source": (1, 3, False)}
-    assert kept.households["drinking_water_source"].to_list() == ["piped_dwelling", "piped_dwelling", "unmapped", "not_asked"]
+    assert kept.households["drinking_water_source"].to_list() == [
+        "piped_dwelling",
+        "piped_dwelling",
+        "unmapped",
+        "not_asked",
+    ]
 
 
 def test_respondent_answers_go_to_the_respondent_alone(mappings: Mappings) -> None:
     form = instrument(
         {"phone": {"variable": "mobile_device", **YES_NO}},
-        {"who": {"variable": "is_respondent", **YES_NO}, "sex": {"variable": "sex", "codes": {"f": "female", "m": "male"}}},
+        {
+            "who": {"variable": "is_respondent", **YES_NO},
+            "sex": {"variable": "sex", "codes": {"f": "female", "m": "male"}},
+        },
     )
     rows: list[dict[str, str | None]] = [
         {"record_key": "h1", "phone": "1", "who": None, "sex": None},

@@ -177,7 +177,9 @@ def test_a_review_keeps_its_answer_and_its_source() -> None:
             "law": Column(role="source"),
         },
     )
-    rows = [{"record": "answer", "question": "Water near the clinic", "answer": "Partly", "law": "Synthetic Act, section 3"}]
+    rows = [
+        {"record": "answer", "question": "Water near the clinic", "answer": "Partly", "law": "Synthetic Act, section 3"}
+    ]
     table = found(form("policy_review", {"answer": record}), manifest("policy_review", ["MW-C"]), rows)
     assert table.select("finding", "comparability", "source", "indicator").rows() == [
         ("partly", "E", "Synthetic Act, section 3", "1.4.1")

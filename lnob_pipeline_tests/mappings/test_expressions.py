@@ -40,7 +40,9 @@ def test_what_is_not_of_the_language_is_refused(text: str) -> None:
 
 
 def test_what_runs_is_written_anew_and_means_the_same() -> None:
-    expression = parse("CASE WHEN age < 5 THEN 'child' WHEN sex IN ('female', 'other') AND NOT selected(g, 'a') THEN 'b' END")
+    expression = parse(
+        "CASE WHEN age < 5 THEN 'child' WHEN sex IN ('female', 'other') AND NOT selected(g, 'a') THEN 'b' END"
+    )
     assert expression.variables == {"age", "sex", "g"}
     assert expression.comparisons == {("sex", "female"), ("sex", "other"), ("g", "a")}
     assert expression.results == {"child", "b"}
@@ -66,11 +68,31 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
     except ExpressionError:
         return
     with connect() as connection:
-        columns = ", ".join(f"NULL AS \"{name.replace(chr(34), chr(34) * 2)}\"" for name in sorted(expression.variables)) or "1"
+        columns = (
+            ", ".join(f'NULL AS "{name.replace(chr(34), chr(34) * 2)}"' for name in sorted(expression.variables)) or "1"
+        )
         connection.execute(f"SELECT {expression.sql} FROM (SELECT {columns})").fetchall()
 
 
-FRAGMENTS = ["a", "b", "'x'", "5", "(", ")", "=", "<>", "IN", "AND", "OR", "NOT", "CASE", "WHEN", "THEN", "END", "SELECT"]
+FRAGMENTS = [
+    "a",
+    "b",
+    "'x'",
+    "5",
+    "(",
+    ")",
+    "=",
+    "<>",
+    "IN",
+    "AND",
+    "OR",
+    "NOT",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "END",
+    "SELECT",
+]
 FRAGMENTS += ["FROM", "read_csv", ",", ";", "--", "selected", "NULL", "IS", "BETWEEN", "UNION", "::", "ATTACH", "COPY"]
 
 

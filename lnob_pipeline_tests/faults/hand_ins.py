@@ -1,0 +1,292 @@
+"""Hand-ins for the tests of faults: a home of their own, copies of the bundled samples, and planted identifiers.
+
+All numbers and names are invented. Every planted digit sequence holds SIGNATURE and every planted name and address
+holds NAME, so that one search over bytes finds each of them, however it is spelt.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from python_calamine import load_workbook
+
+from data.make_samples import files
+from lnob_pipeline.mappings.load import Mappings
+from lnob_pipeline.mappings.models import Column
+from lnob_pipeline.settings import Settings
+from lnob_pipeline.submissions.manifest import DataFile, parse_manifest
+from lnob_pipeline.submissions.readers import read_file
+from lnob_pipeline.validation.privacy import verhoeff_holds
+
+NOW = "2026-11-23T00:00:00Z"
+SIGNATURE = "7319462"
+NAME = "quvz"
+DEVANAGARI = str.maketrans("0123456789", "०१२३४५६७८९")
+
+Table = dict[str, list[str | None]]
+
+
+def make_home(folder: Path, root: Path) -> Path:
+    """A home with the project's mappings and official figures and an empty inbox."""
+    (folder / "data" / "submissions").mkdir(parents=True)
+    (folder / "indicator_mappings").symlink_to(root / "indicator_mappings")
+    (folder / "data" / "official").symlink_to(root / "data" / "official")
+    return folder
+
+
+def sample(root: Path, key: str) -> Path:
+    """The folder of a bundled sample."""
+    return root / "data" / "submissions" / key[:3] / key
+
+
+def copy_sample(root: Path, home: Path, key: str, new_key: str | None = None, **changes: str) -> Path:
+    """Copy a bundled sample into the inbox, under another key if wanted; `changes`: line of the manifest -> new line.
+
+    A change names the field at the start of its line (`organisation="organisation: other"`).
+    """
+    target = home / "data" / "submissions" / key[:3] / (new_key or key)
+    shutil.copytree(sample(root, key), target)
+    text = (target / "submission.yaml").read_text("utf-8").replace(f"submission: {key}", f"submission: {target.name}")
+    for field, line in changes.items():
+        text, n = re.subn(rf"(?m)^{field}:.*(?:\n[ ].*)*$", lambda _, line=line: line, text, count=1)
+        assert n == 1, field
+    (target / "submission.yaml").write_text(text, "utf-8")
+    return target
+
+
+def settings_of(home: Path, **more: Any) -> Settings:
+    """The settings of a home."""
+    return Settings.load(home=home, **more)
+
+
+def _aadhaar(n: int) -> str:
+    base = f"2{SIGNATURE}{n % 1000:03d}"
+    for check in "0123456789":
+        if pl.DataFrame({"d": [base + check]}).select(verhoeff_holds(pl.col("d"))).item():
+            return base + check
+    raise AssertionError("every number has a check digit")
+
+
+def _letters(n: int) -> str:
+    """A number as letters, so that names are unique and hold no digit."""
+    return "".join("abdeghiklm"[int(digit)] for digit in f"{n:03d}")
+
+
+class Planter:
+    """Gives out identifiers of a country, each once, in every spelling; remembers where each was put."""
+
+    HOME = {"KEN": "0{}", "BGD": "01{}", "IND": "{}", "NPL": "9{}", "MWI": "08{}", "NGA": "080{}", "VNM": "0{}"}
+    LENGTH = {"KEN": 10, "BGD": 11, "IND": 10, "NPL": 10, "MWI": 10, "NGA": 11, "VNM": 10}
+    ABROAD = {"KEN": "254", "BGD": "880", "IND": "91", "NPL": "977", "MWI": "265", "NGA": "234", "VNM": "84"}
+
+    def __init__(self, iso3: str) -> None:
+        self.iso3 = iso3
+        self.count = itertools.count(1)
+        self.kinds = itertools.cycle(
+            (
+                "home", "name", "abroad", "small_name", "id", "spaced", "email", "geopoint", "bare", "two_small",
+                "dashed", "latitude", "other_digits", "name_with_digit", "zero_lost", "double_zero", "sentence",
+            )
+        )  # fmt: skip
+
+    def phone(self) -> str:
+        """A number as dialled at home."""
+        start = self.HOME[self.iso3].format(SIGNATURE)
+        rest = self.LENGTH[self.iso3] - len(start)
+        return start + f"{next(self.count) % 10**rest:0{rest}d}"
+
+    def name(self) -> str:
+        """Two words with capitals."""
+        return f"Quvz{_letters(next(self.count))} Otenga{_letters(next(self.count))}"
+
+    def identity(self) -> str:
+        """A national identity number in the shape of the country."""
+        n = next(self.count)
+        return {
+            "KEN": f"A{SIGNATURE}{n % 100:02d}Z",
+            "BGD": f"199{SIGNATURE}{n % 1000:03d}",
+            "IND": re.sub(r"(....)(....)(....)", r"\1 \2 \3", _aadhaar(n)),
+            "NPL": f"12-73-19-462{n % 100:02d}",
+            "MWI": f"{SIGNATURE}{n % 10}",
+            "NGA": f"{SIGNATURE}{n % 10_000:04d}",
+            "VNM": f"0010{SIGNATURE}{n % 10}",
+        }[self.iso3]
+
+    def any(self, kind: str | None = None) -> str:
+        """The next identifier, of the next kind in turn if none is named."""
+        kind = kind or next(self.kinds)
+        n, phone = next(self.count), self.phone()
+        national = phone.lstrip("0")
+        return {
+            "home": phone,
+            "name": self.name(),
+            "abroad": f"+{self.ABROAD[self.iso3]}{national}",
+            "small_name": f"{NAME}{_letters(n)}",
+            "id": self.identity(),
+            "spaced": f"+{self.ABROAD[self.iso3]} {national[:3]} {national[3:6]} {national[6:]}",
+            "email": f"{NAME}{n}@example.org",
+            "geopoint": f"-0.{SIGNATURE}{n % 10} 34.{SIGNATURE}{n % 10} 1131.0 4.0",
+            "bare": f"{self.ABROAD[self.iso3]}{national}",
+            "two_small": f"{NAME}{_letters(n)} otenga",
+            "dashed": f"{phone[:4]}-{phone[4:7]}-{phone[7:]}",
+            "latitude": f"34.{SIGNATURE}{n % 10}",
+            "other_digits": phone.translate(DEVANAGARI),
+            "name_with_digit": f"{NAME}{_letters(n)}{1950 + n % 50}",
+            "zero_lost": national,
+            "double_zero": f"00{self.ABROAD[self.iso3]}{national}",
+            "sentence": f"call {self.name()} on {phone} or {NAME}{n}@example.org please",
+        }[kind]
+
+
+def tables_of(folder: Path, number: int = 0) -> tuple[DataFile, dict[str, Table]]:
+    """A data file of a hand-in as tables of text, by its own reader."""
+    manifest = parse_manifest((folder / "submission.yaml").read_bytes(), "submission.yaml")
+    file = manifest.files[number]
+    read = read_file((folder / file.path).read_bytes(), file)
+    return file, {name: table.frame.to_dict(as_series=False) for name, table in read.items()}
+
+
+def written(file: DataFile, tables: dict[str, Table], *, main: str) -> bytes:
+    """Tables as a file of its format, every cell as text."""
+    frames = {name: pl.DataFrame(table, schema=dict.fromkeys(table, pl.String)) for name, table in tables.items()}
+    if file.format == "kobo_xlsx":
+        return files.tables_workbook({name: frames[name] for name in sorted(frames, key=lambda name: name != main)})
+    if file.format == "odk_zip":
+        return files.zipped({f"{name}.csv": files.delimited(frame) for name, frame in frames.items()})
+    frame = frames[main]
+    if file.format in ("csv", "taguette_csv"):
+        return files.delimited(frame, delimiter=file.delimiter or ",", mark=file.delimiter == ";")
+    texts = frame.fill_null("")
+    return files.spss(texts) if file.format == "spss" else files.stata(texts)
+
+
+def plant(table: Table, columns: dict[str, Column], planter: Planter, *, last: int, skip: frozenset[str]) -> None:
+    """Put identifiers into every column, each into a row of its own kind, rows from the third on up to `last`.
+
+    Names without a pattern stay out of the columns where any text is an answer (clusters, strata, legal sources).
+    """
+    row = itertools.cycle(range(3, last))
+    for header, cells in table.items():
+        column = columns.get(header)
+        if header in skip or column is None:
+            continue
+        free = column.exclude in ("identifier", "free_text", "not_used", "note")
+        text = column.variable in ("stratum", "cluster") or column.role == "source"
+        for _ in range(6 if free else 3):
+            kind = next(planter.kinds)
+            if text and kind in ("small_name", "two_small", "name_with_digit", "latitude", "name"):
+                kind = "abroad"
+            if column.variable == "household_weight" and kind == "latitude":
+                continue  # 34.7 may be a weight, and no place by itself
+            cells[next(row)] = planter.any(kind)
+
+
+def refuse(
+    table: Table, consent: str, answer: str, planter: Planter, rows: Iterator[int], skip: frozenset[str]
+) -> None:
+    """Make rows of refused consent, with identifiers and a text in every column."""
+    for row in rows:
+        for header, cells in table.items():
+            if header not in skip:
+                cells[row] = planter.any()
+        table[consent][row] = answer
+
+
+def workbook(path: Path) -> tuple[dict[str, list[list[Any]]], dict[str, list[tuple[Any, Any]]]]:
+    """The cells and merged ranges of every sheet."""
+    cells, merged = {}, {}
+    book = load_workbook(io.BytesIO(path.read_bytes()))
+    for name in book.sheet_names:
+        sheet = book.get_sheet_by_name(name)
+        cells[name] = sheet.to_python(skip_empty_area=False)
+        merged[name] = list(sheet.merged_cell_ranges or [])
+    return cells, merged
+
+
+def workbook_bytes(cells: dict[str, list[list[Any]]], merged: dict[str, list[tuple[Any, Any]]]) -> bytes:
+    """A workbook of cells and merged ranges."""
+
+    def write(book: Any) -> None:
+        for name, rows in cells.items():
+            sheet = book.add_worksheet(name)
+            for (top, left), (bottom, right) in merged[name]:
+                sheet.merge_range(top, left, bottom, right, "")
+            for number, row in enumerate(rows):
+                for place, cell in enumerate(row):
+                    if cell not in ("", None):
+                        sheet.write(number, place, cell)
+
+    return files.workbook(write)
+
+
+def survey(
+    root: Path,
+    home: Path,
+    mappings: Mappings,
+    key: str,
+    iso3: str,
+    *,
+    keep: int | None = None,
+    names: tuple[str, ...] = (),
+) -> Planter:
+    """Copy a survey into the inbox and plant identifiers into every column of every record; see the tests."""
+    folder = copy_sample(root, home, key)
+    manifest = parse_manifest((folder / "submission.yaml").read_bytes(), "submission.yaml")
+    instrument = mappings.instruments[manifest.instrument]
+    assert instrument.consent is not None
+    planter = Planter(iso3)
+    text = (folder / "submission.yaml").read_text("utf-8")
+    read = [(number, *tables_of(folder, number)) for number, f in enumerate(manifest.files) if f.role == "data"]
+    everything = {name: table for _, _, tables in read for name, table in tables.items()}
+    refused_keys: set[str | None] = set()
+    for name, record in instrument.records.items():
+        table = everything[record.table]
+        keys = frozenset(k for k in (record.key, record.parent_key) if k) | {instrument.consent.column}
+        parents = everything[instrument.records[record.parent].table] if record.parent else None
+        if parents is not None:  # members of kept households only
+            chosen = set(parents[instrument.records[record.parent].key])
+            rows = [i for i, parent in enumerate(table[record.parent_key]) if parent in chosen]
+            for header in table:
+                table[header] = [table[header][i] for i in rows]
+        elif keep is not None:
+            for header in table:
+                table[header] = table[header][:keep]
+        n = len(next(iter(table.values())))
+        plant(table, record.columns, planter, last=n - 10, skip=keys)
+        if name == instrument.consent.record:
+            refuse(table, instrument.consent.column, "refused", planter, iter(range(n - 4, n)), keys)
+            refused_keys = set(table[record.key][n - 4 :])
+            if record.key == record.identity:  # the same telephone number as the id of two rows
+                table[record.key][0] = table[record.key][1] = planter.phone()
+        elif refused_keys:
+            rows = [i for i, parent in enumerate(table[record.parent_key]) if parent in refused_keys]
+            for header in table:
+                if header not in keys:
+                    for i in rows:
+                        table[header][i] = planter.any()
+        # columns that no instrument knows
+        table[f"call {planter.name()} {planter.phone()}"] = ["x"] * n
+        table[planter.any("small_name")] = [planter.any() if i % 5 else None for i in range(n)]
+        table[planter.name().split()[0]] = ["1"] * n
+    for (_, file, tables), new in itertools.zip_longest(read, names):
+        main = next(record.table for record in instrument.records.values() if record.table in tables)
+        if file.format in ("spss", "stata"):
+            table = tables[main]  # the formats allow no blanks in a name
+            renamed = {re.sub(r"\W+", "_", header): cells for header, cells in table.items()}
+            tables = {main: renamed}
+        content = written(file, tables, main=main)
+        (folder / file.path).unlink()
+        path = folder / (new or file.path)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        if new:
+            text = text.replace(f"path: {file.path}", f'path: "{new}"')
+    (folder / "submission.yaml").write_text(text, "utf-8")
+    return planter
