@@ -30,6 +30,7 @@ from lnob_pipeline.mappings.load import MappingError, load_mappings
 from lnob_pipeline.settings import Settings
 
 NOT_ACCEPTED = 3
+MOST_ROWS = 40
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -176,7 +177,12 @@ def check(
         if failed.height:
             show(failed, "What to mend")
         if quarantine.height:
-            show(quarantine.select("sheet", "row_number", "column", "written", "reason", "mend").head(40), "Where")
+            show(
+                quarantine.select(
+                    pl.coalesce("sheet", "file").alias("where"), "row_number", "column", "written", "reason", "mend"
+                ).head(40),
+                "Where",
+            )
         if feedback is not None:
             storage.write_bytes(feedback, feedback_path(settings, received.submission_id).read_bytes())
             out.print(f"feedback workbook: {feedback}")

@@ -136,16 +136,17 @@ def run_validation(settings: Settings, key: str) -> Step:
     files = ledger.sealed_files(settings, key)
     checked = validate(live.manifest, live.version, files, mappings, settings)
     outcome = checked.outcome.row(0, named=True)
+    storage.private_folder(settings.lake / "feedback")
+    storage.write_bytes(feedback_path(settings, key), feedback_workbook(checked))
     outputs = [
         _write(settings, checked.quarantine, tables.QUARANTINE, key),
         _write(settings, checked.results, tables.VALIDATION_RESULTS, key),
-        Output(tables.VALIDATION_OUTCOMES.name, ledger.record_outcome(settings, checked.outcome), 1),
     ]
-    storage.private_folder(settings.lake / "feedback")
-    storage.write_bytes(feedback_path(settings, key), feedback_workbook(checked))
     rejected = checked.responses is None
     if checked.responses is not None:
         outputs.insert(0, _write(settings, checked.responses, tables.RESPONSES, key))
+    # Last, since later stages take the version that it accepts: its responses are in place by then.
+    outputs.append(Output(tables.VALIDATION_OUTCOMES.name, ledger.record_outcome(settings, checked.outcome), 1))
     step = Step(
         "validation",
         key,
@@ -316,7 +317,8 @@ def run_gaps(settings: Settings) -> Step:
 
 def run_publication(settings: Settings, now: str) -> Step:
     """Stage 7: disclosure control and the release. The same tables make the same release; then nothing is done."""
-    from lnob_pipeline.publication.disclosure import disclose
+    from lnob_pipeline.gaps.coverage import coverage
+    from lnob_pipeline.publication.disclosure import disclose, visible_effects
     from lnob_pipeline.publication.release import publish
 
     mappings = load_mappings(settings.mappings)
@@ -337,6 +339,8 @@ def run_publication(settings: Settings, now: str) -> Step:
         settings,
     )
     frames |= disclosed._asdict()
+    frames["data_gaps"] = visible_effects(frames["data_gaps"], disclosed.citizen_estimates)
+    frames["coverage"] = coverage(frames["data_gaps"])
     frames["sources"] = sources_table(settings)
     releases = frames["sdg_catalogue"]["release"].unique().sort().to_list()
     provenance = {

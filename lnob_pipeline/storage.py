@@ -8,6 +8,7 @@ old file or the new one (rename(2), fsync(2)).
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import tempfile
@@ -21,6 +22,7 @@ from lnob_pipeline.tables import Table
 
 PRIVATE = 0o700
 ROW_GROUP_SIZE = 100_000
+UNFINISHED = ".unfinished"
 
 
 def private_folder(path: Path) -> Path:
@@ -32,11 +34,13 @@ def private_folder(path: Path) -> Path:
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the same folder; on success flush it and rename it to `path`, else remove it."""
+    """Give a temporary path in the same folder; on success flush it and rename it to `path`, else remove it.
+
+    A temporary file is locked as long as its writer lives (flock(2)); what a killed writer left is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    _clear_abandoned(path.parent)
+    temporary, handle = _locked_file(path)
     try:
         yield temporary
         flush(temporary)
@@ -44,6 +48,28 @@ def written_whole(path: Path) -> Iterator[Path]:
         flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked_file(path: Path) -> tuple[Path, int]:
+    """A new empty file beside `path`, with a lock that dies with this process."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return Path(name), handle
+        os.close(handle)  # another process took it for abandoned before it was locked
+
+
+def _clear_abandoned(folder: Path) -> None:
+    for path in folder.glob(f".*{UNFINISHED}"):
+        with contextlib.suppress(OSError):  # already gone, or locked by its living writer
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(handle)
 
 
 def flush(path: Path) -> None:

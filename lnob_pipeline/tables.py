@@ -410,7 +410,10 @@ DATA_GAPS = Table(
         _text(
             "scope", "systemic or national: whether half of the loaded countries have two values since the base year"
         ),
-        _text("citizen_effect", "could_close, closes, informs, illustrates or nothing_yet"),
+        _text(
+            "citizen_effect",
+            "could_close, closes, informs, illustrates, not_shown (hidden) or nothing_yet",
+        ),
         _text("citizen_submissions", "Submissions behind the effect, joined by ','"),
         _text("official_release", "Official release"),
         _integer("as_of_year", "Year the gaps are judged from"),
@@ -436,6 +439,7 @@ COVERAGE = Table(
         _integer("n_could_close", "Gaps that citizen data could close or closes", "cells"),
         _integer("n_informs", "Gaps that citizen data informs", "cells"),
         _integer("n_illustrates", "Gaps that citizen data illustrates", "cells"),
+        _integer("n_not_shown", "Gaps whose citizen numbers are all hidden to protect people", "cells"),
         _integer("n_nothing_yet", "Gaps without citizen data", "cells"),
     ),
 )

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import duckdb
 import polars as pl
 
-from lnob_pipeline.estimation.design import Combination, Design, Proportion
+from lnob_pipeline.estimation.design import Combination, Design, Proportion, Ratio
 from lnob_pipeline.estimation.engine import estimate
 from lnob_pipeline.estimation.reliability import reliability
 from lnob_pipeline.mappings.expressions import literal, parse, quoted
@@ -28,7 +28,7 @@ from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.mappings.models import Indicator, Instrument, Measure, Series, Share
 from lnob_pipeline.mappings.strata import TOTAL, Stratum, expected_strata
 from lnob_pipeline.settings import Settings
-from lnob_pipeline.submissions.manifest import Manifest
+from lnob_pipeline.submissions.manifest import Manifest, Sampling
 from lnob_pipeline.tables import CITIZEN_ESTIMATES, STRATUM_DIMENSIONS
 
 GROUP = "marginalised_group"
@@ -39,6 +39,7 @@ WEIGHTS = {
     "respondent": "household_weight * eligible_adults",
 }
 DECIMALS = 9
+WIDE, NARROW, RELATIVELY_WIDE = 0.30, 0.05, 1.30
 DESIGN_COLUMNS = ("stratum", "cluster", "population_clusters")
 
 
@@ -70,7 +71,7 @@ def estimate_submission(
     connection.register("households", households)
     connection.register("persons", persons)
     roster = any(record.unit == "person" for record in instrument.records.values())
-    groups = _groups_present(connection, mappings)
+    groups = _groups_present(connection, mappings, of_households=roster)
     frames: dict[tuple[str, str], list[_Target]] = defaultdict(list)
     for indicator in mappings.indicators.values():
         if "household_survey" not in indicator.served_by:
@@ -82,7 +83,7 @@ def estimate_submission(
             for frame, weight, chosen in _frames(series.measure, strata, roster, mappings):
                 frames[frame, weight].append(_Target(indicator, series, tuple(chosen)))
     results = [
-        _estimates(connection, frame, weight, targets, probability, groups, mappings)
+        _estimates(connection, frame, weight, targets, manifest.sampling, groups, mappings)
         for (frame, weight), targets in frames.items()
     ]
     connection.unregister("households")
@@ -127,11 +128,17 @@ def _answered(measure: Measure, instrument: Instrument, mappings: Mappings) -> b
     return needed <= set(_mapped(instrument))
 
 
-def _groups_present(connection: duckdb.DuckDBPyConnection, mappings: Mappings) -> list[str]:
+def _groups_present(connection: duckdb.DuckDBPyConnection, mappings: Mappings, *, of_households: bool) -> list[str]:
+    """The groups that occur. A form with a roster asks the household, and cannot say who of its members is meant."""
     rows = connection.execute(
         "SELECT DISTINCT unnest(string_split(marginalised_groups, ' ')) FROM households"
     ).fetchall()
-    return [code for code in mappings.groups if (code,) in set(rows)]
+    occurring = {code for (code,) in rows}
+    return [
+        code
+        for code, group in mappings.groups.items()
+        if code in occurring and (group.unit == "household" or not of_households)
+    ]
 
 
 def _wanted(stratum: Stratum, probability: bool, groups: list[str]) -> bool:
@@ -174,7 +181,7 @@ def _estimates(
     frame: str,
     weight: str,
     targets: list[_Target],
-    probability: bool,
+    sampling: Sampling,
     groups: list[str],
     mappings: Mappings,
 ) -> pl.DataFrame:
@@ -185,7 +192,7 @@ def _estimates(
         *(f"CASE WHEN {name} <> '' THEN {name} END AS {name}_" for name in DESIGN_COLUMNS[:2]),
         "population_clusters",
     ]
-    columns.append(f"{WEIGHTS[weight]} AS weight_")
+    columns += [f"{WEIGHTS[weight]} AS weight_", "household_size", "household_key"]
     for name in usable:
         whens = " ".join(
             f"WHEN {parse(category.when).sql} THEN {literal(code)}"
@@ -196,7 +203,7 @@ def _estimates(
         columns.append(
             f"CASE WHEN {parse(mappings.categories(GROUP)[group].when).sql} THEN {literal(group)} END AS group_{group}"
         )
-    estimands: list[Proportion | Combination] = []
+    estimands: list[Proportion | Combination | Ratio] = []
     for target in targets:
         shares = []
         for number, share in enumerate(target.series.measure.shares):
@@ -211,13 +218,76 @@ def _estimates(
     joined = "households" if frame == "households" else "persons JOIN households USING (submission_id, household_key)"
     order = "household_key" if frame == "households" else "household_key, person_key"
     rows = connection.sql(f"SELECT {', '.join(columns)} FROM {joined} ORDER BY {order}").pl()
-    if weight == "respondent" and probability:
-        # A person who is not the respondent has no answer; weight zero keeps the cluster in the design.
+    probability = sampling.method == "probability"
+    if probability:
+        # A person who is not the respondent has no answer, and one of a household whose size or number of adults is
+        # not known has no weight here; weight zero keeps the cluster in the design.
         rows = rows.with_columns(pl.col("weight_").fill_null(0.0))
     breakdowns = _breakdowns(targets, groups)
-    design = _design(rows) if probability else None
-    found = estimate(rows, design, estimands, breakdowns, intervals=("logit", "t"), connection=connection)
+    design = _design(rows, sampling) if probability else None
+    in_persons = not probability and weight == "household_size" and rows["household_size"].null_count() < rows.height
+    if in_persons:
+        rows, ratios = _with_members(rows, targets)
+        estimands += ratios
+    found = estimate(rows, design, estimands, breakdowns, intervals=("logit",), connection=connection)
+    found = found.with_columns(counts=pl.lit("units"))
+    if in_persons:
+        found = _shares_of_members(found, _by(breakdowns))
+    of_households = [target for target in targets if target.series.measure.unit == "household"]
+    if frame == "persons" and of_households:
+        found = _counted_in_households(found, rows, of_households, breakdowns)
     return _with_strata(found, targets, groups, mappings)
+
+
+def _by(breakdowns: list[tuple[str, ...]]) -> list[str]:
+    return list(dict.fromkeys(name for breakdown in breakdowns for name in breakdown))
+
+
+def _with_members(rows: pl.DataFrame, targets: list[_Target]) -> tuple[pl.DataFrame, list[Ratio]]:
+    """Columns and ratios that count the members of the interviewed households where nothing weights them."""
+    columns, ratios = [], []
+    for target in targets:
+        code = target.series.code
+        answer = pl.col(f"y_{code}_0")
+        members = pl.when(answer.is_not_null()).then(pl.col("household_size"))
+        columns += [
+            members.alias(f"members_{code}"),
+            pl.when(answer == "1").then(members).when(answer == "0").then(0.0).alias(f"served_{code}"),
+        ]
+        ratios.append(Ratio(f"served_{code}", f"members_{code}", name=f"{code} members"))
+    return rows.with_columns(columns), ratios
+
+
+def _shares_of_members(found: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """Put the share of members in the place of the share of households; n stays the number of households."""
+    members = found.filter(pl.col("estimand").str.ends_with(" members")).select(
+        *by, pl.col("estimand").str.strip_suffix(" members"), pl.col("est").alias("of_members")
+    )
+    households = found.filter(~pl.col("estimand").str.ends_with(" members"))
+    joined = households.join(members, on=[*by, "estimand"], how="left", nulls_equal=True)
+    return joined.with_columns(est=pl.col("of_members"), counts=pl.lit("members")).drop("of_members")
+
+
+def _counted_in_households(
+    found: pl.DataFrame, rows: pl.DataFrame, targets: list[_Target], breakdowns: list[tuple[str, ...]]
+) -> pl.DataFrame:
+    """N and n_numerator as households: the members of one household share one answer, and do not make it safer."""
+    counts = []
+    for breakdown in breakdowns:
+        inside = rows.filter(pl.col("weight_") > 0).drop_nulls(list(breakdown))
+        for target in targets:
+            answer = pl.col(f"y_{target.series.code}_0")
+            counted = [
+                pl.col("household_key").filter(answer.is_not_null()).n_unique().cast(pl.Int64).alias("n_households"),
+                pl.col("household_key").filter(answer == "1").n_unique().cast(pl.Int64).alias("n_served"),
+            ]
+            grouped = inside.group_by(breakdown).agg(counted) if breakdown else inside.select(counted)
+            counts.append(grouped.with_columns(estimand=pl.lit(target.series.code)))
+    keys = [*_by(breakdowns), "estimand"]
+    joined = found.join(pl.concat(counts, how="diagonal"), on=keys, how="left", nulls_equal=True)
+    return joined.with_columns(
+        n=pl.coalesce("n_households", "n"), n_numerator=pl.coalesce("n_served", "n_numerator")
+    ).drop("n_households", "n_served")
 
 
 def _breakdowns(targets: list[_Target], groups: list[str]) -> list[tuple[str, ...]]:
@@ -231,11 +301,15 @@ def _breakdowns(targets: list[_Target], groups: list[str]) -> list[tuple[str, ..
     return list(wanted)
 
 
-def _design(rows: pl.DataFrame) -> Design:
-    """The design as far as the form carries it: strata (where there are several), first-stage clusters, population."""
+def _design(rows: pl.DataFrame, sampling: Sampling) -> Design:
+    """The design as far as the form carries it: strata (where there are several), first-stage clusters, population.
+
+    The finite population is used for samples of one stage only: with several, leaving out what the later stages add
+    would make the standard error too small.
+    """
     strata = rows["stratum_"].drop_nulls().n_unique() > 1
     clusters = rows["cluster_"].null_count() < rows.height
-    population = clusters and rows["population_clusters"].null_count() == 0
+    population = sampling.stages == 1 and clusters and rows["population_clusters"].null_count() == 0
     return Design(
         clusters=["cluster_"] if clusters else [],
         strata=["stratum_"] if strata else [],
@@ -269,8 +343,9 @@ def _with_strata(found: pl.DataFrame, targets: list[_Target], groups: list[str],
         *STRATUM_DIMENSIONS,
         pl.col("n", "n_numerator").cast(pl.Int32),
         pl.col("n_psu", "df").cast(pl.Int32),
-        *(pl.col(name).cast(pl.Float64) for name in ("est", "se", "ci_logit_low", "ci_logit_high", "ci_t_low", "deff")),
+        *(pl.col(name).cast(pl.Float64) for name in ("est", "se", "ci_logit_low", "ci_logit_high", "deff")),
         "status",
+        "counts",
     )
 
 
@@ -295,7 +370,7 @@ def _judged(
     """Add reliability, comparability, who the number speaks of, and lineage."""
     probability = manifest.sampling.method == "probability"
     area = ",".join(manifest.geography.admin1) if manifest.disclosure.place else None
-    found = reliability(found, profile="dhs")
+    found = _with_caution(reliability(found.with_columns(cv=pl.col("se") / pl.col("est")), profile="dhs"))
     lineage = _lineage(instrument, mappings)
     joined = found.join(lineage, on="series", how="left")
     few_rows = quarantine_share > settings.quarantine_share_limit
@@ -324,14 +399,20 @@ def _judged(
         .then(pl.lit("A"))
         .otherwise(pl.lit("B"))
     )
-    who = pl.col("unit").replace_strict({"household": "households", "person": "persons", "respondent": "respondents"})
-    persons = pl.when(pl.col("unit") == "household").then(pl.lit("persons")).otherwise(who)
-    population = (
-        pl.concat_str(persons, pl.lit(f" ({manifest.population})"))
-        if probability
-        else pl.concat_str(pl.lit("interviewed "), who, pl.lit(" of the group, a share of respondents"))
+    unit = pl.col("unit")
+    people = unit.replace_strict({"household": "persons", "person": "persons", "respondent": "adults"})
+    interviewed = (
+        pl.when(unit != "household")
+        .then(unit.replace_strict({"household": "", "person": "persons", "respondent": "adults"}))
+        .when(pl.col("counts") == "members")
+        .then(pl.lit("members of interviewed households"))
+        .otherwise(pl.lit("interviewed households, not their members,"))
     )
-    # Both ends 0 % and 100 % have no logit interval; the t interval is a point there and is not shown either.
+    population = (
+        pl.concat_str(people, pl.lit(f" ({manifest.population})"))
+        if probability
+        else pl.concat_str(interviewed, pl.lit(" of the group, a share of respondents"))
+    )
     percent = {"estimate": "est", "standard_error": "se", "ci_low": "ci_logit_low", "ci_high": "ci_logit_high"}
     # Rounded far beyond what is shown, so that the last bits of another processor do not change a release.
     return joined.with_columns(
@@ -352,6 +433,20 @@ def _judged(
         instrument=pl.lit(instrument.instrument),
         sensitive=pl.col("sensitive_indicator")
         | pl.col(GROUP).is_in([code for code, group in mappings.groups.items() if group.sensitive]),
+    )
+
+
+def _with_caution(found: pl.DataFrame) -> pl.DataFrame:
+    """A reliable row whose interval is wide is used with caution: enough cases do not make an estimate precise.
+
+    Wide: 30 points, or more than 5 points and 130 % of the estimate (NCHS data presentation standards for proportions,
+    2017, there for intervals by Korn and Graubard).
+    """
+    width = pl.col("ci_logit_high") - pl.col("ci_logit_low")
+    wide = (width >= WIDE) | ((width > NARROW) & (width > RELATIVELY_WIDE * pl.col("est")))
+    imprecise = (pl.col("reliability") == "reliable") & wide.fill_null(value=False)
+    return found.with_columns(
+        reliability=pl.when(imprecise).then(pl.lit("use_with_caution")).otherwise(pl.col("reliability"))
     )
 
 

@@ -6,7 +6,8 @@ side: at least one year since the base year, two years (UNSD data portal), two y
 
 A gap is a judged cell that is not reported. A missing stratum of a missing headline is the same gap as the headline: it
 is counted once, under the headline, and is not judged for itself. What citizen data does to that stratum stands in
-DATA_GAPS. For every row n_judged = n_reported + n_could_close + n_informs + n_illustrates + n_nothing_yet.
+DATA_GAPS. For every row n_judged is n_reported and the sum of n_could_close, n_informs, n_illustrates, n_not_shown
+(after disclosure control) and n_nothing_yet.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def coverage(data_gaps: pl.DataFrame) -> pl.DataFrame:
         "n_could_close": ["could_close", "closes"],
         "n_informs": ["informs"],
         "n_illustrates": ["illustrates"],
+        "n_not_shown": ["not_shown"],
         "n_nothing_yet": ["nothing_yet"],
     }
     counted_cells = {

@@ -96,7 +96,15 @@ def expected_cells(mappings: Mappings) -> pl.LazyFrame:
         "expected_period_years": pl.Int32(),
     }
     countries = pl.LazyFrame({"iso3": list(mappings.countries)}, schema={"iso3": pl.String})
-    return countries.join(pl.LazyFrame(cells, schema=kinds), how="cross")
+    elsewhere = [
+        {"iso3": iso3, "marginalised_group": code}
+        for code, group in mappings.groups.items()
+        for iso3 in mappings.countries
+        if group.countries and iso3 not in group.countries
+    ]
+    places = pl.LazyFrame(elsewhere, schema={"iso3": pl.String, "marginalised_group": pl.String})
+    everywhere = countries.join(pl.LazyFrame(cells, schema=kinds), how="cross")
+    return everywhere.join(places, on=["iso3", "marginalised_group"], how="anti")
 
 
 def _official_place(series: Series, stratum: Stratum, mappings: Mappings) -> dict[str, object]:

@@ -84,9 +84,14 @@ class OfficialCode(Model):
 
 
 class Group(Model):
-    """A marginalised group. A sensitive group is never shown below the first administrative level."""
+    """A marginalised group. A sensitive group is never shown below the first administrative level.
+
+    `unit` is who belongs to it; `countries` is where the group is spoken of (everywhere if empty).
+    """
 
     label: str
+    unit: Literal["household", "person"]
+    countries: list[str] = []
     official: OfficialCode | None
     sensitive: bool
 

@@ -96,6 +96,27 @@ def disclose(
     return Disclosed(estimates, _comparison(comparison, estimates), _evidence(citizen_evidence, mappings))
 
 
+def visible_effects(data_gaps: pl.DataFrame, estimates: pl.DataFrame) -> pl.DataFrame:
+    """DATA_GAPS as it may be published: an effect that rests on hidden numbers alone is `not_shown`.
+
+    `estimates` are the disclosed ones.
+    """
+    cell = ["iso3", "series", "stratum"]
+    shown = (
+        estimates.filter(pl.col("estimate").is_not_null()).select(cell).unique().with_columns(shown=pl.lit(value=True))
+    )
+    rests_on_estimates = pl.col("citizen_effect").is_in(["informs", "could_close", "closes"])
+    return (
+        data_gaps.join(shown, on=cell, how="left", maintain_order="left")
+        .with_columns(
+            citizen_effect=pl.when(rests_on_estimates & pl.col("shown").is_null())
+            .then(pl.lit("not_shown"))
+            .otherwise(pl.col("citizen_effect"))
+        )
+        .drop("shown")
+    )
+
+
 def _small(count: pl.Expr, of: pl.Expr) -> pl.Expr:
     """Whether a count or what is left of `of` is 1 to 4."""
     left = of - count

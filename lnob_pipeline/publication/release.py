@@ -53,7 +53,7 @@ class ReleaseError(RuntimeError):
 
 @dataclass(frozen=True)
 class Release:
-    """path: the folder; hash: sha256 over its Parquet files and the code version; changed: `latest` shows something new."""
+    """path: the folder; hash: sha256 over its Parquet files and the code; changed: `latest` shows something new."""
 
     path: Path
     hash: str

@@ -15,6 +15,7 @@ Consent, structure and the decision are in gate.py. What happens to a fault, by 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +35,7 @@ from lnob_pipeline.validation.normalise import (
     tidy,
     tidy_text,
 )
-from lnob_pipeline.validation.privacy import identifier_kinds, showable
+from lnob_pipeline.validation.privacy import code_shaped, identifier_kinds, showable
 from lnob_pipeline.validation.rules import KINDS, REASONS, RULES
 
 ROW, LABEL, KEY, PARENT = "(row)", "(label)", "(key)", "(parent)"
@@ -48,6 +49,8 @@ KINDS_OF_TALK = {"focus_group": "focus_group", "interview": "interview"}
 PLACES = ("stratum", "cluster")
 BREAKDOWN_VARIABLES = ("sex", "age", "location", "marginalised_groups")
 MISSING_LIMIT = 0.1
+TOO_LARGE = 1e6
+"""No weight, number of clusters or of participants has seven digits; telephone and identity numbers have."""
 DOMINANT_STRATUM = 0.8
 """A cluster's rows in other strata are slips if this share is in one stratum; else the numbers are used twice."""
 ADULT = 18
@@ -166,12 +169,12 @@ class Findings:
     ) -> None:  # fmt: skip
         """A fault of the hand-in, a table or a column: a finding without a row, and a failed result."""
         severity = severity or RULES[rule_id].severity
-        why, mend = (text.format_map({"column": column} | details) for text in REASONS[reason])
+        why, mend = (text.format_map({"column": column, "file": file} | details) for text in REASONS[reason])
         values = (record, file, sheet, None, column, rule_id, "submission", None, why, mend, severity, None)
         self.frames.append(pl.DataFrame([values], schema=FINDING, orient="row"))
         self.result(
-            rule_id, n_checked, n_failed, message=why, severity=severity, expectation=expectation or reason,
-            record=record, column=column,
+            rule_id, n_checked, n_failed, message=f"{why}; {mend}", severity=severity, record=record, column=column,
+            expectation=expectation or reason,
         )  # fmt: skip
 
     def result(
@@ -261,12 +264,12 @@ def _check_role(
         _check_text(rows, header, column.role, found)
 
 
-def _shown(cells: pl.Series, faulty: pl.Series) -> pl.Series:
+def _shown(cells: pl.Series, faulty: pl.Series, known: Collection[str] = ()) -> pl.Series:
     """What may be shown of a column: all that is right, and of the rest what cannot identify a person."""
     if not faulty.any():
         return cells
     doubtful = cells.filter(faulty).unique()
-    allowed = doubtful.filter(showable(doubtful))
+    allowed = doubtful.filter(showable(doubtful, known))
     return (
         pl.DataFrame({"cell": cells, "faulty": faulty})
         .select(pl.when(~pl.col("faulty") | pl.col("cell").is_in(allowed.to_list())).then("cell"))
@@ -324,7 +327,7 @@ def _check_codes(rows: Rows, header: str, column: Column, known: dict[str, str],
         unknown = cells.is_not_null() & kept.is_null()
     if effect == "row" and column.role == "statement":
         unknown |= cells.is_null()
-    shown = _shown(cells, unknown)
+    shown = _shown(cells, unknown, known)
     identifying, _ = _list_identifiers(rows, header, cells, unknown & cells.is_not_null(), effect, found)
     answers = list(dict.fromkeys(known.values()))
     codes = ", ".join(answers[:12]) + (" ..." if len(answers) > 12 else "")
@@ -367,7 +370,7 @@ def _several_codes(cells: pl.Series, column: Column, known: dict[str, str]) -> t
         .with_columns(_spelled(pl.col("code"), known).alias("kept"))
     )
     allowed = parts.filter(pl.col("kept").is_null())["code"].unique()
-    allowed = allowed.filter(showable(allowed))
+    allowed = allowed.filter(showable(allowed, known))
     joined = (
         parts.with_columns(
             pl.coalesce("kept", pl.when(pl.col("code").is_in(allowed.to_list())).then("code"), pl.lit(UNMAPPED)).alias(
@@ -422,8 +425,12 @@ def _check_number(
         (plain & pl.col("ambiguous")).alias("ambiguous"),
         (plain & is_number & ~possible).fill_null(False).alias("impossible"),
     )
-    if maximum is None:  # a phone number is a possible weight as far as numbers go
-        frame = frame.with_columns(pl.col("impossible") | _long_identifier(frame["cell"], frame["value"]))
+    # A phone number is a possible weight, and a latitude a possible age, as far as numbers go.
+    frame = frame.with_columns(
+        pl.col("impossible")
+        | (plain & (pl.col("value").abs() >= TOO_LARGE)).fill_null(False)
+        | (pl.lit(column.variable not in (None, DESIGN["weight"])) & plain & _is_coordinate(frame["cell"]))
+    )
     frame = frame.with_columns((pl.col("unreadable") | pl.col("ambiguous") | pl.col("impossible")).alias("faulty"))
     cells, faulty = frame["cell"], frame["faulty"]
     shown = _shown(cells, faulty)
@@ -454,10 +461,8 @@ def _check_number(
     rows.numbers[header] = frame.select(pl.when(pl.col("spelled").is_null()).then("value")).to_series()
 
 
-def _long_identifier(cells: pl.Series, values: pl.Series) -> pl.Series:
-    """Whether a number of seven digits or more looks like an identifier."""
-    kinds = identifier_kinds(cells).select(pl.coalesce("certain", "likely").is_not_null()).to_series()
-    return kinds & (values.abs() >= 1e6).fill_null(False)
+def _is_coordinate(cells: pl.Series) -> pl.Series:
+    return (identifier_kinds(cells)["certain"] == "coordinates").fill_null(False)
 
 
 def _limits(minimum: float | None, maximum: float | None, multiply: float, measure: str | None) -> str:
@@ -529,7 +534,7 @@ def _check_text(rows: Rows, header: str, what: str | None, found: Findings) -> N
         kept = _choose(kind.is_not_null(), _nothing(len(cells)), cells)
     if what in PLACES:
         names = kept.drop_nulls().unique().sort()
-        names = names.filter(~showable(names))
+        names = names.filter(~code_shaped(names))
         numbers = [f"{what}-{number:03d}" for number in range(1, len(names) + 1)]
         kept = kept.replace(names.to_list(), numbers)
     rows.kept[header] = rows.shown[header] = kept

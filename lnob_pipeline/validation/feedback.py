@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -27,6 +28,8 @@ CREATED = datetime.datetime(2000, 1, 1)
 SEVERITY_ORDER = {"blocking": 0, "warning": 1, "information": 2}
 COLOURS = {"blocking": "#F4B6AE", "warning": "#FBE3A6", "information": "#D9E8F5"}
 ANCHORS = {"row": "#F4B6AE", "cell": "#FBE3A6", "note": "#D9E8F5"}
+SUMMARY_WIDTHS = (52, 100)
+LINE_HEIGHT = 15.5
 
 
 def feedback_workbook(validated: Validated) -> bytes:
@@ -89,10 +92,17 @@ def _formats(book: Any) -> dict[str, Any]:
     return formats
 
 
+def _fit(sheet: Any, row: int, texts: Sequence[str | None], widths: Sequence[int]) -> None:
+    """Make a row as high as its longest wrapped text: not every office suite does so by itself."""
+    lines = max(-(-len(text or "") // (width - 2)) for text, width in zip(texts, widths, strict=False))
+    if lines > 1:
+        sheet.set_row(row, LINE_HEIGHT * lines)
+
+
 def _summary(sheet: Any, validated: Validated, formats: dict[str, Any]) -> None:
     outcome = validated.outcome.row(0, named=True)
-    sheet.set_column(0, 0, 44)
-    sheet.set_column(1, 1, 90)
+    for place, width in enumerate(SUMMARY_WIDTHS):
+        sheet.set_column(place, place, width)
     sheet.hide_gridlines(2)
     sheet.write_string(0, 0, validated.manifest.submission, formats["title"])
     counted = {"accepted": outcome["n_accepted"], "rows": outcome["n_rows"]}
@@ -111,11 +121,13 @@ def _summary(sheet: Any, validated: Validated, formats: dict[str, Any]) -> None:
     place = 2
     last = None
     for label, text, style in lines:
+        _fit(sheet, place, (label, text), SUMMARY_WIDTHS)
         sheet.write_string(place, 0, "" if label == last else label, formats["label"])
         sheet.write_string(place, 1, text, formats[style])
         last, place = label or last, place + 1
     taken = validated.results.filter(pl.col("expectation") == "taken_out").select("column", "message")
     for number, (column, message) in enumerate(taken.iter_rows()):
+        _fit(sheet, place, (WORKBOOK["identifiers"] if number == 0 else "", message), SUMMARY_WIDTHS)
         sheet.write_string(place, 0, WORKBOOK["identifiers"] if number == 0 else "", formats["text"])
         sheet.write_string(place, 1, f"{column}: {message}", formats["text"])
         place += 1
@@ -124,6 +136,7 @@ def _summary(sheet: Any, validated: Validated, formats: dict[str, Any]) -> None:
     for rule_id, rule in RULES.items():
         place += 1
         results = validated.results.filter(pl.col("rule_id") == rule_id)
+        _fit(sheet, place, (rule.title,), SUMMARY_WIDTHS)
         sheet.write_string(place, 0, rule.title, formats["text"])
         sheet.write_string(place, 1, WORKBOOK[rule_outcome(results)], formats["text"])
 
@@ -136,7 +149,8 @@ def rule_outcome(results: pl.DataFrame) -> str:
 
 def _to_mend(sheet: Any, validated: Validated, formats: dict[str, Any]) -> None:
     headers = WORKBOOK["mend_columns"].split("|")
-    for place, (header, width) in enumerate(zip(headers, (20, 30, 34, 11, 22, 42, 40, 44, 30), strict=True)):
+    widths = (20, 30, 34, 11, 22, 42, 40, 44, 30)
+    for place, (header, width) in enumerate(zip(headers, widths, strict=True)):
         sheet.set_column(place, place, width)
         sheet.write_string(0, place, header, formats["header"])
     sheet.freeze_panes(1, 0)
@@ -154,6 +168,7 @@ def _to_mend(sheet: Any, validated: Validated, formats: dict[str, Any]) -> None:
             kind["mend"],
             rule.example,
         )
+        _fit(sheet, place, texts, widths)
         for column, text in enumerate(texts):
             if text is None:
                 sheet.write_number(place, column, kind["n"], formats["number"])

@@ -10,7 +10,9 @@ that the instrument does not map to a variable or a role end here: they are kept
 
 from __future__ import annotations
 
+import re
 import traceback
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,16 +24,19 @@ from lnob_pipeline.mappings.models import Instrument, Record
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions.manifest import DataFile, Manifest
 from lnob_pipeline.submissions.readers import ReaderError, SourceTable, read_file
-from lnob_pipeline.submissions.readers.xlsform import question_types
+from lnob_pipeline.submissions.readers.xlsform import SHEETS, question_types
+from lnob_pipeline.submissions.receive import public_name
 from lnob_pipeline.tables import QUARANTINE, RESPONSES, VALIDATION_OUTCOMES, VALIDATION_RESULTS
 from lnob_pipeline.validation import contracts
 from lnob_pipeline.validation.contracts import KEY, LABEL, PARENT, ROW, Findings, Result, Rows
 from lnob_pipeline.validation.normalise import tidy, tidy_text
-from lnob_pipeline.validation.privacy import identifier_kind, kind_by_form, kind_by_name, looks_identifying
+from lnob_pipeline.validation.privacy import identifier_kind, is_near, kind_by_form, kind_by_name, looks_identifying
 from lnob_pipeline.validation.rules import KINDS, REASONS, RULES, Severity
 
 PLAN_SHARE = 0.8
 """Fewer than four in five of the planned units is said."""
+MAXIMUM_SHOWN = 60
+"""Letters of a header, or of a word of the manifest, that a message repeats."""
 IDENTIFIER_SHARE, IDENTIFIER_ROWS = 0.01, 3
 """A column is identifying if so many of its rows look like identifiers (either is enough)."""
 MAIN_UNITS = ("household", "score", "excerpt", "answer")
@@ -121,8 +126,8 @@ def _validated(
     great_expectations: bool,
 ) -> Validated:
     found = Findings()
-    tables, form_types = _read(files, settings, found)
     instrument = _instrument(manifest, mappings, found)
+    tables, form_types = _read(files, _sheets(instrument), settings, found)
     sources = _structure(instrument, tables, form_types, mappings, found) if instrument else {}
     _identifiers(tables, sources, form_types, found)
     _ethics_of_manifest(manifest, found)
@@ -148,8 +153,14 @@ def _validated(
     return _assemble(manifest, version, mappings, rows, refused, out, sources, balance, main, found)
 
 
+def _sheets(instrument: Instrument | None) -> set[str]:
+    """Names of sheets, and of parts of a zip, that a message may repeat."""
+    tables = {record.table for record in instrument.records.values()} if instrument else set()
+    return tables | {f"{table}.csv" for table in tables} | set(SHEETS)
+
+
 def _read(
-    files: list[tuple[DataFile, bytes]], settings: Settings, found: Findings
+    files: list[tuple[DataFile, bytes]], known_tables: set[str], settings: Settings, found: Findings
 ) -> tuple[list[tuple[DataFile, SourceTable]], dict[str, str]]:
     """All tables of the data files, and the types of the questions where a form is there."""
     tables: list[tuple[DataFile, SourceTable]] = []
@@ -163,7 +174,7 @@ def _read(
             read = read_file(content, file)
         except ReaderError as error:
             problem = error.problem if not looks_identifying(error.problem) else "the table cannot be read"
-            sheet = error.sheet if error.sheet and not looks_identifying(error.sheet) else None
+            sheet = error.sheet if error.sheet in known_tables else None
             problem = f"row {error.row}: {problem}" if error.row else problem
             details: dict[str, Any] = {"problem": problem, "mend": error.mend}
             found.whole("readable", "unreadable_file", file=name, sheet=sheet, severity=severity, **details)
@@ -189,20 +200,31 @@ def _read(
 
 
 def public_file(file: DataFile) -> str:
-    """The name of a file as it may be shown: its role where the name looks like an identifier."""
-    return file.role if looks_identifying(file.path) else file.path
+    """The name of a file as it may be shown: its role and kind where the name could be that of a person."""
+    name = public_name(file.path, file.role, looks_identifying)
+    return name if name == name.lower() and name.isascii() else public_name(name, file.role, lambda _: True)
 
 
-def public_column(header: str, place: int) -> str:
-    """A header that no instrument declares, as it may be shown: its place where it is not of the shape of a name."""
-    plain = header.isascii() and len(header) <= 60 and not set(header) & set(" \t\n@")
-    return header if plain and not looks_identifying(header) else f"column {place}"
+def public_column(header: str, place: int, known: Collection[str]) -> str:
+    """A header that no instrument declares, as it may be shown: its place unless it is almost one of the known ones.
+
+    Where the first row of a file is no header, it is the first person.
+    """
+    last = re.split(r"[/:.]", header)[-1]
+    shown = is_near(last, [re.split(r"[/:.]", name)[-1] for name in known]) and not looks_identifying(header)
+    return header if shown and len(header) <= MAXIMUM_SHOWN else f"column {place}"
+
+
+def _public_words(words: Sequence[str]) -> str:
+    """Words of the manifest as a message may repeat them."""
+    return ", ".join("(not shown)" if looks_identifying(word) or len(word) > MAXIMUM_SHOWN else word for word in words)
 
 
 def _instrument(manifest: Manifest, mappings: Mappings, found: Findings) -> Instrument | None:
     instrument = mappings.instruments.get(manifest.instrument)
     if instrument is None:
-        found.whole("structure", "unknown_instrument", instrument=manifest.instrument)
+        near = is_near(manifest.instrument, mappings.instruments) and not looks_identifying(manifest.instrument)
+        found.whole("structure", "unknown_instrument", instrument=manifest.instrument if near else "(not shown)")
         return None
     same = {instrument.data_type, manifest.data_type} <= {"focus_group", "interview"}
     if instrument.data_type != manifest.data_type and not same:
@@ -272,7 +294,7 @@ def _absent_columns(
 def _unknown_columns(name: str, source: _Source, found: Findings) -> None:
     known = set(source.headers.values())
     unknown = [
-        public_column(header, place)
+        public_column(header, place, source.record.columns)
         for place, header in enumerate(source.table.frame.columns, start=1)
         if header not in known
     ]
@@ -290,8 +312,11 @@ def _unknown_columns(name: str, source: _Source, found: Findings) -> None:
 
 
 def _sheet(source: _Source) -> str | None:
+    """The sheet of a record by the name the instrument knows: one table may bear any name, also that of a person."""
     sheet = source.table.sheet
-    return source.record.table if sheet is not None and looks_identifying(sheet) else sheet
+    known = tidy_text(source.record.table).casefold()
+    same = sheet is None or tidy_text(sheet).casefold() in (known, f"{known}.csv")
+    return sheet if same else source.record.table
 
 
 def _identifiers(
@@ -320,7 +345,8 @@ def _identifiers(
             if kind is not None:
                 found.whole(
                     "identifiers", "identifier_column", file=public_file(file), record=name, n_checked=len(cells),
-                    n_failed=n, column=public_column(header, place), expectation="no_identifier_columns",
+                    n_failed=n, column=public_column(header, place, source.record.columns if source else ()),
+                    expectation="no_identifier_columns",
                     kind=KINDS[kind], n=n,
                 )  # fmt: skip
     n = sum(table.frame.width for _, table in tables)
@@ -402,7 +428,7 @@ def _refused(
         return nobody
     place = _consent_place(manifest, instrument, sources)
     if place is None:
-        found.whole("consent", "no_consent_question", column=manifest.consent.column)
+        found.whole("consent", "no_consent_question", column=_public_words([manifest.consent.column or ""]))
         return None
     name, answers = place
     affirmative = {tidy_text(code) for code in manifest.consent.affirmative}
@@ -412,7 +438,8 @@ def _refused(
     refused[name] = ~answers.is_in(sorted(affirmative)).fill_null(False)
     n = int(refused[name].sum())
     if len(answers) and n == len(answers):
-        found.whole("consent", "nobody_consented", affirmative=", ".join(sorted(affirmative)), n_checked=n, n_failed=n)
+        words = _public_words(sorted(affirmative))
+        found.whole("consent", "nobody_consented", affirmative=words, n_checked=n, n_failed=n)
         return None
     message = f"{n} of {len(answers)} rows without consent; their answers are kept nowhere"
     found.result("consent", len(answers), 0, expectation="consent_given", record=name, message=message)
@@ -526,8 +553,8 @@ def _design_agrees(manifest: Manifest, instrument: Instrument, found: Findings) 
         mapped = [header for each in columns for header, column in each.items() if column.variable == variable]
         if named is not None and named not in mapped:
             found.whole(
-                "design", "not_the_design", named=named, part=part, mapped=", ".join(mapped) or "nothing to it",
-                expectation="columns_as_declared",
+                "design", "not_the_design", named=_public_words([named]), part=part,
+                mapped=", ".join(mapped) or "nothing to it", expectation="columns_as_declared",
             )  # fmt: skip
 
 

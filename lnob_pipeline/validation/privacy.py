@@ -1,8 +1,9 @@
 """The privacy wall: what says who a person is, by form type, by column name and by the pattern of the value.
 
 Here belong recognising and the rule for showing a value; taking out is in gate.py. Patterns cannot recognise a name:
-names are kept out because only columns that an instrument maps are kept, unknown answers are shown only if they look
-like a code, a number or a date, and groups and interviews get a running number instead of their title.
+names are kept out because only columns that an instrument maps are kept, unknown answers and headers are shown only if
+they are numbers or dates or differ by a slip from what the questionnaire has, and groups and interviews get a running
+number instead of their title.
 Sources: XLSForm question types; national numbering plans (ITU-T E.164); Aadhaar: D5279 check digit of Verhoeff, 1969;
 Kenya Revenue Authority PIN, India PAN and EPIC, Nepal citizenship number, Viet Nam personal identification number,
 Bangladesh and Nigeria national identity numbers, in the shapes in which people write them.
@@ -10,7 +11,9 @@ Bangladesh and Nigeria national identity numbers, in the shapes in which people 
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Collection
 
 import polars as pl
 
@@ -204,26 +207,42 @@ def kind_by_form(column: str, types: dict[str, str]) -> str | None:
     return None
 
 
-MAXIMUM_SHOWN = 40
-SHOWABLE = (
-    r"^[+-]?[0-9][0-9.,]{0,7}%?$"  # a number of up to eight signs
-    r"|^[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}$"  # a date
-    r"|^[a-z0-9_/+<>-]{1,40}$"  # a code as forms have them: small letters without blanks
-)
+DATE = r"^[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}$"
+NUMBER = r"^[a-z]{0,3}[+-]?[0-9][0-9.,]{0,7}%?$"
+"""A number of up to eight signs, or a numbered code as q12."""
+CODE = r"^[a-z0-9_/+<>-]{1,40}$"
+"""A code as forms have them: small letters without blanks. A first name in small letters has this shape too."""
+LIKENESS = 0.7
+COMPARED = 1_000
+"""Different unknown answers that are compared with the known ones; beyond, none is shown."""
 
 
-def showable(cells: pl.Series) -> pl.Series:
-    """Whether a cell that is wrong may be shown: short, no identifier, and of the shape of a code, number or date.
+def is_near(text: str, known: Collection[str]) -> bool:
+    """Whether a text differs by no more than a slip of the pen from one of the known ones (Ratcliff and Obershelp)."""
+    return bool(difflib.get_close_matches(text.casefold(), [name.casefold() for name in known], 1, LIKENESS))
 
-    Words with capitals, several words and long numbers are not shown, because they could be a name or an identity
-    number typed into the wrong column.
+
+def showable(cells: pl.Series, known: Collection[str] = ()) -> pl.Series:
+    """Whether a cell that is wrong may be shown: a number, a date, or a code almost as one of the `known` ones.
+
+    Other words, also single ones in small letters, and long numbers are not shown, because they could be a name or an
+    identity number typed into the wrong column.
     """
-    text = pl.Series("cell", cells).to_frame().select(ascii_digits(pl.col("cell"))).to_series()
+    coded = code_shaped(cells)
+    words = cells.filter(coded).unique().to_list() if known else []
+    near = [word for word in words if is_near(word, known)] if len(words) <= COMPARED else []
+    text = _ascii(cells)
+    return coded & (text.str.contains(NUMBER) | text.str.contains(DATE) | cells.is_in(near)).fill_null(False)
+
+
+def code_shaped(cells: pl.Series) -> pl.Series:
+    """Whether a cell has the shape of a code, a number or a date, and not that of an identifier."""
+    text = _ascii(cells)
     digits = text.str.count_matches("[0-9]")
-    date = text.str.contains(r"^[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}$")
-    return (
-        text.str.contains(SHOWABLE)
-        & (text.str.len_chars() <= MAXIMUM_SHOWN)
-        & ((digits <= 6) | date)
-        & identifier_kind(cells).is_null()
-    ).fill_null(False)
+    date = text.str.contains(DATE)
+    shape = date | text.str.contains(NUMBER) | text.str.contains(CODE)
+    return (shape & ((digits <= 6) | date) & identifier_kind(cells).is_null()).fill_null(False)
+
+
+def _ascii(cells: pl.Series) -> pl.Series:
+    return pl.Series("cell", cells).to_frame().select(ascii_digits(pl.col("cell"))).to_series()

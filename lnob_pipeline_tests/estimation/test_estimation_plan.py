@@ -241,8 +241,8 @@ def test_half_a_definition_is_not_computed(mappings: Mappings) -> None:
 
 GROUPS = [
     household(1, 1.0, 4, "lpg", marginalised_groups="dalit"),
-    household(2, 1.0, 2, "wood", marginalised_groups="dalit single_women"),
-    household(3, 1.0, 2, "wood", marginalised_groups="single_women"),
+    household(2, 1.0, 2, "wood", marginalised_groups="dalit fishing_communities"),
+    household(3, 1.0, 2, "wood", marginalised_groups="fishing_communities single_women"),
     household(4, 1.0, 2, "wood", marginalised_groups="none"),
 ]
 
@@ -250,8 +250,10 @@ GROUPS = [
 @pytest.mark.parametrize("method", ["purposive", "quota", "open_call", "census"])
 def test_other_samples_give_one_row_a_group_and_no_precision(mappings: Mappings, method: str) -> None:
     found = run(mappings, GROUPS, method=method)
-    assert found["stratum"].to_list() == ["marginalised_group=dalit", "marginalised_group=single_women"]
-    assert found["estimate"].to_list() == [50.0, 0.0]  # households, not their members: a share of respondents
+    assert found["stratum"].to_list() == ["marginalised_group=dalit", "marginalised_group=fishing_communities"]
+    # Members of the interviewed households: 4 of 6 Dalits. A single woman is a person; these forms ask the household.
+    assert found["estimate"].to_list() == [pytest.approx(100 * 4 / 6), 0.0]
+    assert found["n"].to_list() == [2, 2]
     for column in ("standard_error", "ci_low", "ci_high", "n_clusters", "degrees_of_freedom", "design_effect"):
         assert found[column].null_count() == found.height, column
     assert set(found["comparability"]) == {"B"}
@@ -289,3 +291,49 @@ def test_household_measures_by_sex_count_the_persons_of_the_roster(mappings: Map
     assert row(found, "EG_EGY_CLEAN", "sex=F")["estimate"] == pytest.approx(100 * 2 / 3)
     assert row(found, "EG_EGY_CLEAN", "sex=M")["estimate"] == pytest.approx(100 * 3 / 4)
     assert row(found, "EG_EGY_CLEAN")["estimate"] == pytest.approx(100 * 5 / 7)
+
+
+def test_a_form_that_asks_the_respondent_knows_whose_group_it_is(mappings: Mappings) -> None:
+    whole = form()
+    asked = whole.records["household"].columns | whole.records["person"].columns
+    alone = Record(table="main", unit="household", columns=asked)
+    no_roster = whole.model_copy(update={"records": {"household": alone}})
+    found = run(mappings, GROUPS, method="purposive", instrument=no_roster)
+    assert "marginalised_group=single_women" in found["stratum"].to_list()
+
+
+def test_households_without_a_size_are_counted_as_households_and_say_so(mappings: Mappings) -> None:
+    rows = [{key: value for key, value in item.items() if key != "household_size"} for item in GROUPS]
+    found = row(run(mappings, rows, method="purposive"), "EG_EGY_CLEAN", "marginalised_group=dalit")
+    assert found["estimate"] == 50.0
+    assert "not their members" in found["population"]
+
+
+def test_household_measures_by_sex_rest_on_households_not_on_their_members(mappings: Mappings) -> None:
+    women = [{"sex": "female", "age": 30.0}] * 10
+    rows = [household(1 + i, 1.0, 10, "lpg" if i else "wood", members=women) for i in range(4)]
+    found = row(run(mappings, rows), "EG_EGY_CLEAN", "sex=F")
+    assert found["estimate"] == pytest.approx(75.0)
+    assert (found["n"], found["n_numerator"]) == (4, 3)
+
+
+@pytest.mark.parametrize(("stages", "corrected"), [(1, True), (2, False)])
+def test_the_finite_population_is_used_for_one_stage_only(mappings: Mappings, stages: int, corrected: bool) -> None:
+    from lnob_pipeline.estimation.plan import _design
+    from lnob_pipeline.submissions.manifest import Sampling
+
+    rows = pl.DataFrame({"stratum_": ["a", "b"], "cluster_": ["1", "2"], "population_clusters": [10.0, 20.0]})
+    said = Sampling(method="probability", frame="census", stages=stages, weight="w", cluster="c")
+    assert bool(_design(rows, said).population_sizes) is corrected
+
+
+def test_a_wide_interval_is_used_with_caution_however_many_cases(mappings: Mappings) -> None:
+    # Two clusters of thirty households that all answer alike, in each of two strata: 120 cases, and hardly any precision.
+    rows = [household(1 + i // 30, 1.0, 1, "lpg" if i // 30 in (0, 3) else "wood") for i in range(120)]
+    rows += [household(1 + i % 4, 1.0, 1, "wood") for i in range(40)]
+    many = [item | {"cluster": f"{item['cluster']}-{place % 5}"} for place, item in enumerate(rows)]
+    found = row(run(mappings, many), "EG_EGY_CLEAN")
+    assert found["n"] == 160
+    assert found["degrees_of_freedom"] >= 8
+    assert found["ci_high"] - found["ci_low"] > 30
+    assert found["reliability"] == "use_with_caution"

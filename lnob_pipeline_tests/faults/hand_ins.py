@@ -272,9 +272,9 @@ def survey(
                     for i in rows:
                         table[header][i] = planter.any()
         # columns that no instrument knows
-        table[f"call {planter.name()} {planter.phone()}"] = ["x"] * n
+        table[f"{planter.name().split()[0]} on {planter.phone()}"] = ["x"] * n
         table[planter.any("small_name")] = [planter.any() if i % 5 else None for i in range(n)]
-        table[planter.name().split()[0]] = ["1"] * n
+        table[planter.name()] = ["1"] * n
     for (_, file, tables), new in itertools.zip_longest(read, names):
         main = next(record.table for record in instrument.records.values() if record.table in tables)
         if file.format in ("spss", "stata"):
@@ -289,4 +289,85 @@ def survey(
         if new:
             text = text.replace(f"path: {file.path}", f'path: "{new}"')
     (folder / "submission.yaml").write_text(text, "utf-8")
+    return planter
+
+
+def score_card(root: Path, home: Path) -> Planter:
+    """The score card with identifiers in titles, names of communities, scores, statements and remarks."""
+    planter = Planter("MWI")
+    path = copy_sample(root, home, "mwi-2020-health-score-card") / "score_card.xlsx"
+    cells, merged = workbook(path)
+    community = planter.any("sentence")
+    for rows in cells.values():
+        for row in rows:
+            row[:] = [community if cell == "Chitsanzo A" else cell for cell in row]
+    scores = cells["scores"]
+    scores[0][0] = planter.any("sentence")
+    for number, row in enumerate(scores[4:60]):
+        row[4 + 2 * (number % 4)] = planter.any()
+    for number, kind in enumerate(("home", "latitude", "name", "small_name", "zero_lost", "email", "other_digits")):
+        scores[20 + number][3 + 2 * (number % 4)] = planter.any(kind)
+        scores[40 + number][1] = planter.any(kind)
+    for row in cells["groups"][1:]:
+        row[5] = planter.any("sentence")
+    for number, kind in enumerate(("home", "zero_lost", "name", "geopoint")):
+        cells["groups"][6 + number][2] = planter.any(kind)
+        cells["groups"][12 + number][3] = planter.any(kind)
+    for number, row in enumerate(cells["provider_scores"][1:]):
+        row[0] = planter.any("name" if number % 2 else "sentence")
+    cells["provider_scores"][3][3] = planter.any("small_name")
+    for row in cells["action_plan"][1:]:
+        row[2], row[3] = planter.any("sentence"), planter.any("sentence")
+    for name in ("groups", "interface_meeting"):
+        cells[name][0].append(planter.any("sentence"))
+        for row in cells[name][1:]:
+            row.append(planter.any())
+    path.write_bytes(workbook_bytes(cells, merged))
+    return planter
+
+
+def discussions(root: Path, home: Path) -> Planter:
+    """Excerpts and participants with identifiers in titles of discussions, tags, quotes and counts."""
+    planter = Planter("NGA")
+    folder = copy_sample(root, home, "nga-2020-discussions")
+    titles: dict[str | None, str] = {}
+    for number in (0, 1):
+        file, tables = tables_of(folder, number)
+        ((name, table),) = tables.items()
+        n = len(table["document"])
+        for title in table["document"]:
+            titles.setdefault(title, planter.any("sentence" if len(titles) % 2 else "name"))
+        table["document"] = [titles[title] for title in table["document"]]
+        if "content" in table:
+            table["content"] = [planter.any("sentence") for _ in range(n)]
+            for row, kind in enumerate(("home", "name", "small_name", "email", "other_digits", "id"), start=5):
+                table["tag"][row] = planter.any(kind)
+                table["tag"][row + 10] = f"sdg\\{planter.any(kind)}"
+            table["id"][40] = planter.phone()
+        else:
+            table["facilitator"] = [planter.any("sentence") for _ in range(n)]
+            for row, column in enumerate(("kind", "group", "participants", "admin1", "age_range"), start=2):
+                table[column][row] = planter.any("small_name" if row % 2 else "home")
+        table[planter.name()] = [planter.any() for _ in range(n)]
+        (folder / file.path).write_bytes(written(file, tables, main=name))
+    return planter
+
+
+def policy_review(root: Path, home: Path) -> Planter:
+    """The review with identifiers in answers, sources and remarks."""
+    planter = Planter("NGA")
+    path = copy_sample(root, home, "nga-2020-policy-review") / "policy_review.xlsx"
+    cells, merged = workbook(path)
+    rows = cells["answers"]
+    for number, kind in enumerate(("home", "name", "small_name", "email", "id", "geopoint", "two_small")):
+        rows[2 + number][3] = planter.any(kind)
+    for number, kind in enumerate(("home", "abroad", "email", "id", "geopoint")):
+        rows[12 + number][4] = planter.any(kind)
+    rows[20][0] = planter.any("name")
+    rows[21][0] = planter.phone()
+    for row in rows[1:]:
+        row[6], row[7] = planter.any("sentence"), planter.any("sentence")
+        row.append(planter.any())
+    rows[0].append(planter.name())
+    path.write_bytes(workbook_bytes(cells, merged))
     return planter

@@ -98,7 +98,7 @@ def test_strata_meet_their_official_codes(
         {"value_text": "54", "dimension_key": "disability_status=PD;sex=FEMALE"},
         {"value_text": "55", "dimension_key": "location=URBAN;sex=FEMALE"},
     )
-    names = ("sex=F", "disability=yes", "disability=no", "sex=F;disability=yes", "marginalised_group=dalit")
+    names = ("sex=F", "disability=yes", "disability=no", "sex=F;disability=yes", "marginalised_group=ethnic_minorities")
     citizen = estimates(*({"stratum": name, **dict(part.split("=") for part in name.split(";"))} for name in names))
     table = compare(official, catalogue(), citizen, mappings, as_of_2020)
     found = {name: cell(table, stratum=name)["official_value"] for name in names}
@@ -107,7 +107,7 @@ def test_strata_meet_their_official_codes(
     # The same figure stands for the group of persons with disabilities, where there is no citizen estimate.
     group = cell(table, stratum="marginalised_group=persons_with_disabilities")
     assert (group["relation"], group["official_value"]) == ("official_only", 52.0)
-    assert cell(table, stratum="marginalised_group=dalit")["relation"] == "citizen_only"
+    assert cell(table, stratum="marginalised_group=ethnic_minorities")["relation"] == "citizen_only"
 
 
 def test_differences_are_named(beside: Callable[..., Row]) -> None:

@@ -26,7 +26,11 @@ SLICES = {
     "FB_BNK_ACCSS": ["", "age=15+", "age=15+;sex=FEMALE", "age=15+;quantile=Q1"],
     "SG_REG_BRTH": ["age=<5Y", "age=<5Y;location=RURAL", "sex=MALE"],
 }
-STRATA = {"_T": {}, "sex=F": {"sex": "F"}, "marginalised_group=dalit": {"marginalised_group": "dalit"}}
+STRATA = {
+    "_T": {},
+    "sex=F": {"sex": "F"},
+    "marginalised_group=ethnic_minorities": {"marginalised_group": "ethnic_minorities"},
+}
 INDICATOR_OF = {"IT_MOB_OWN": "5.b.1", "FB_BNK_ACCSS": "8.10.2", "SG_REG_BRTH": "16.9.1"}
 OFFICIAL_SIDE = ("status", "headline_status", "latest_year", "n_years_since_base", "n_years_before_base", "natures")
 
@@ -126,7 +130,7 @@ def test_coverage_adds_up_over_countries(
     assert counts.sort(counts.columns).equals(whole.sort(whole.columns))
     assert counts["n_expected"].sum() == table.height
     assert counts["n_reported"].sum() == table.filter(pl.col("status") == "reported").height
-    parts = ["n_reported", "n_could_close", "n_informs", "n_illustrates", "n_nothing_yet"]
+    parts = ["n_reported", "n_could_close", "n_informs", "n_illustrates", "n_not_shown", "n_nothing_yet"]
     assert (counts.select(pl.sum_horizontal(parts)).to_series() == counts["n_judged"]).all()
 
 

@@ -236,7 +236,7 @@ def test_subnational_missing(judge: Judge, cell: Cell) -> None:
 
 
 def test_group_has_no_code(judge: Judge, cell: Cell) -> None:
-    assert flags(judge, cell, stratum="marginalised_group=dalit") == {"group_has_no_code"}
+    assert flags(judge, cell, stratum="marginalised_group=ethnic_minorities") == {"group_has_no_code"}
     assert flags(judge, cell, stratum="marginalised_group=persons_with_disabilities") == set()
     water = "SP_ACS_BSRVH2O"
     assert cell(judge(), series=water, stratum="sex=F")["flags"] == {"group_has_no_code"}
@@ -255,7 +255,7 @@ def test_flags_stand_only_where_there_are_figures(judge: Judge) -> None:
 def test_youth_is_the_whole_of_8_6_1(judge: Judge) -> None:
     strata = judge().filter(pl.col("series") == "SL_TLF_NEET")["stratum"].unique().to_list()
     assert "marginalised_group=youth" not in strata
-    assert "marginalised_group=dalit" in strata
+    assert "marginalised_group=ethnic_minorities" in strata
 
 
 # --- scope -------------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def test_scope_asks_for_two_years_in_half_of_the_countries(judge: Judge, cell: C
     away = row(2018, "N", iso3=countries[6])
     assert cell(judge(*three, away))["scope"] == "national"
     # What no official code can show is systemic even then.
-    assert cell(judge(*four), stratum="marginalised_group=dalit")["scope"] == "systemic"
+    assert cell(judge(*four), stratum="marginalised_group=ethnic_minorities")["scope"] == "systemic"
 
 
 # --- what citizen data does --------------------------------------------------------------------------------
@@ -339,11 +339,11 @@ def test_says_nothing(judge: Judge, cell: Cell, estimates: Judge, change: dict[s
 def test_evidence_illustrates_headline_and_group(judge: Judge, cell: Cell, evidence: Judge) -> None:
     table = judge(
         evidence=evidence(
-            {"marginalised_group": "dalit"},
+            {"marginalised_group": "ethnic_minorities"},
             {"submission_id": "ken-2020-review", "evidence_type": "policy_review", "comparability": "E"},
         )
     )
-    headline, group = cell(table), cell(table, stratum="marginalised_group=dalit")
+    headline, group = cell(table), cell(table, stratum="marginalised_group=ethnic_minorities")
     assert (headline["citizen_effect"], headline["citizen_submissions"]) == (
         "illustrates",
         "ken-2020-discussions,ken-2020-review",

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lnob_pipeline.mappings.load import Mappings
-from lnob_pipeline.publication.disclosure import HIDES_WITH_ESTIMATE, disclose
+from lnob_pipeline.publication.disclosure import HIDES_WITH_ESTIMATE, disclose, visible_effects
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.tables import (
     CITIZEN_ESTIMATES,
@@ -368,3 +368,19 @@ def test_hiding_is_the_same_in_any_order_of_rows(mappings: Mappings) -> None:
         frame.sample(fraction=1, shuffle=True, seed=3), COMPARISON.empty(), CITIZEN_EVIDENCE.empty(), mappings, SETTINGS
     )
     assert first.citizen_estimates.equals(second.citizen_estimates)
+
+
+def test_an_effect_that_rests_on_hidden_numbers_is_not_shown() -> None:
+    cells = [("KEN", "A", "_T"), ("KEN", "A", "sex=F"), ("KEN", "B", "_T"), ("KEN", "C", "_T")]
+    effects = ["informs", "could_close", "illustrates", "nothing_yet"]
+    gaps = pl.DataFrame(cells, schema=["iso3", "series", "stratum"], orient="row").with_columns(
+        citizen_effect=pl.Series(effects)
+    )
+    estimates = pl.DataFrame(
+        [("KEN", "A", "_T", None), ("KEN", "A", "_T", 40.0), ("KEN", "A", "sex=F", None)],
+        schema=["iso3", "series", "stratum", "estimate"],
+        orient="row",
+    )
+    found = visible_effects(gaps, estimates)
+    assert found["citizen_effect"].to_list() == ["informs", "not_shown", "illustrates", "nothing_yet"]
+    assert found.columns == gaps.columns

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
+from lnob_pipeline.gaps.coverage import coverage
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.publication.report.page import LARGEST_PAGE, render
 from lnob_pipeline.settings import Settings
@@ -207,6 +208,49 @@ def test_small_samples_are_shown_in_whole_percent_and_marked(tables: Tables, pag
     assert re.search(r"<small>n \(\d\d\)</small>", bangladesh)
 
 
+def test_few_respondents_are_marked_whatever_the_sampling(
+    tables: Tables, mappings: Mappings, settings: Settings
+) -> None:
+    """A purposive sample has no reliability of its own; its small shares are marked by their n all the same."""
+    as_estimated = pl.when(pl.col("citizen_estimate").is_not_null()).then(pl.lit("not_probability"))
+    given = tables | {"comparison": tables["comparison"].with_columns(citizen_reliability=as_estimated)}
+    cases = re.findall(r"\bn (\(?)(\d+)\)?", part(render(given, mappings, settings, FACTS), 'id="c-BGD"', 'id="gaps"'))
+    assert {bracket == "(" for bracket, n in cases if int(n) < 50} == {True}
+    assert {bracket == "(" for bracket, n in cases if int(n) >= 50} == {False}
+
+
+def test_gaps_are_counted_as_in_the_table_coverage(tables: Tables, mappings: Mappings, settings: Settings) -> None:
+    """Breakdowns of a missing headline are one gap with it; only groups without any code are called impossible."""
+    key = pl.struct("iso3", "series")
+    headlines = tables["data_gaps"].filter(pl.col("stratum") == "_T").select("iso3", "series", headline="status")
+    able = pl.col("marginalised_group") == "youth"
+    gaps = (
+        tables["data_gaps"]
+        .join(headlines, on=["iso3", "series"])
+        .with_columns(
+            headline_status="headline",
+            status=pl.when(pl.col("stratum") == "_T").then("status").otherwise(pl.lit("never_reported")),
+            flags=pl.when(able & (pl.col("series") == "SG_REG_BRTH")).then(pl.lit("")).otherwise("flags"),
+        )
+        .drop("headline")
+    )
+    counted = coverage(gaps)
+    judged, reported = (sum(counted[name].to_list()) for name in ("n_judged", "n_reported"))
+    assert judged < gaps.height
+    reporting = gaps.filter(pl.col("status") == "reported").select(key).n_unique()
+    without = (
+        reporting * len(mappings.groups)
+        - gaps.filter(able & (pl.col("series") == "SG_REG_BRTH") & (pl.col("headline_status") == "reported")).height
+    )
+    section = part(render(tables | {"data_gaps": gaps}, mappings, settings, FACTS), 'id="gaps"', 'id="evidence"')
+    assert f"Of {judged:,} official values" in section
+    assert f"{judged - reported:,} do not exist" in section
+    assert f"For {without:,} of these" in section
+    named = section[section.index("in any series: ") :].partition("</p>")[0]
+    assert "Dalits" in named
+    assert mappings.groups["youth"].label not in named
+
+
 def test_what_is_hidden_is_counted_with_its_reason(tables: Tables, page: str) -> None:
     hidden = tables["citizen_estimates"].filter(pl.col("estimate").is_null())
     body = part(page, 'id="hidden"', 'id="evidence"')
@@ -243,6 +287,27 @@ def test_what_partners_write_is_text(tables: Tables, mappings: Mappings, setting
 
 def test_organisations_that_may_not_be_named_are_not(page: str) -> None:
     assert "not named, as the partner wishes" in part(page, 'id="sources"', "</body>")
+
+
+def test_a_rejected_hand_in_tells_nothing_but_its_country(
+    tables: Tables, mappings: Mappings, settings: Settings
+) -> None:
+    unknown = ("organisation", "sampling_method", "area_level", "area", "year", "n_accepted")
+    rejected = (
+        tables["sources"]
+        .head(1)
+        .with_columns(
+            pl.lit("ken-2019-rejected").alias("submission_id"),
+            pl.lit("KEN").alias("iso3"),
+            pl.lit("rejected").alias("state"),
+            *(pl.lit(None, dtype=tables["sources"].schema[name]).alias(name) for name in unknown),
+        )
+    )
+    page = render(tables | {"sources": pl.concat([tables["sources"], rejected])}, mappings, settings, FACTS)
+    row = part(page[page.index(">ken-2019-rejected<") :], ">ken-2019-rejected<", "</tr>")
+    assert "<td>not named<" in row
+    assert "<td>Kenya<" in row
+    assert "None" not in row
 
 
 def test_an_empty_release_has_a_page(mappings: Mappings, settings: Settings) -> None:

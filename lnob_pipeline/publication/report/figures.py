@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from lnob_pipeline.publication.disclosure import CAUTION_BELOW
 from lnob_pipeline.publication.report import words
 from lnob_pipeline.publication.report.labels import Labels
 from lnob_pipeline.publication.report.words import in_words, listed
@@ -20,7 +21,6 @@ PLOTTED = ("sex", "location", "disability", "marginalised_group")
 """Dimensions with rows of their own; age, wealth and crossings are in the files."""
 
 WHOLE_PERCENT_BELOW = 100
-CAUTION = "use_with_caution"
 MIDDLE, UNDER = 13, 19  # of the 26 pixels of a row
 
 Row = dict[str, Any]
@@ -130,7 +130,8 @@ def _rows(comparison: pl.DataFrame, estimates: pl.DataFrame, labels: Labels) -> 
     interval = pl.when(pl.col("citizen_ci_low").is_not_null()).then(
         pl.concat_str(_percent("citizen_ci_low", "citizen_n"), pl.lit("–"), _percent("citizen_ci_high", "citizen_n"))
     )
-    cases = pl.when(pl.col("citizen_reliability") == CAUTION).then(pl.lit("n ({})")).otherwise(pl.lit("n {}"))
+    # Whatever the sampling: a share of few respondents is no firmer than an estimate from few.
+    cases = pl.when(pl.col("citizen_n") < CAUTION_BELOW).then(pl.lit("n ({})")).otherwise(pl.lit("n {}"))
     same_line = pl.col("relation") == "same_line"
     return _official(
         comparison.filter(pl.col("citizen_estimate").is_not_null())

@@ -181,19 +181,35 @@ def _gaps(gaps: pl.DataFrame, countries: list[dict[str, str]], labels: Labels) -
             ),
         )
     ]
-    no_code = flags.filter((pl.col("flag") == "group_has_no_code") & (pl.col("marginalised_group") != "_T"))
+    # A group that some series could show is not one that official figures can not show.
+    no_code = (
+        gaps.filter(pl.col("marginalised_group") != "_T")
+        .group_by("marginalised_group")
+        .agg(without=_without_code().all())
+        .filter("without")
+    )
     no_series = headlines.filter(pl.col("status") == "no_series")["indicator"].unique().to_list()
-    judged = gaps.filter(~pl.col("status").is_in(["not_applicable", "not_loaded"]))
-    missing = judged.filter(pl.col("status") != "reported").height
+    # Counted as in the table coverage: a missing breakdown of a missing headline is the same gap as the headline.
+    judged = gaps.filter(
+        ~pl.col("status").is_in(["not_applicable", "not_loaded"])
+        & ((pl.col("stratum") == "_T") | pl.any_horizontal(pl.col("status", "headline_status") == "reported"))
+    )
+    missing = judged.filter(pl.col("status") != "reported")
     return {
         "tables": [table for table in tables if table["rows"]],
         "no_code": listed(sorted(labels.groups.get(code, code) for code in no_code["marginalised_group"].unique())),
         "no_series": listed(
             [f"{code} ({labels.indicators.get(code, code)})" for code in in_order(dict.fromkeys(no_series))]
         ),
-        "finding": f"Of {judged.height:,} official values that the SDG framework and the pledge to leave no one "
-        f"behind call for, {missing:,} do not exist for the years since the base year.",
+        "finding": f"Of {judged.height:,} official values that this project looks for, headlines and breakdowns, "
+        f"{missing.height:,} do not exist for the years since the base year. For "
+        f"{missing.filter(_without_code()).height:,} of these the official code list has no place: no country can "
+        f"mend that alone. Breakdowns of a missing headline are counted with it, as one.",
     }
+
+
+def _without_code() -> pl.Expr:
+    return pl.col("flags").str.split(",").list.contains("group_has_no_code")
 
 
 def _counts(frame: pl.DataFrame, column: str, spoken: Mapping[str, str], countries: list[dict[str, str]]) -> list[Row]:
@@ -306,13 +322,19 @@ def _evidence_finding(evidence: pl.DataFrame) -> str:
 
 def _sources(sources: pl.DataFrame, labels: Labels) -> list[Row]:
     def place(row: Row) -> str:
-        country = labels.countries.get(row["iso3"], row["iso3"])
+        country = str(labels.countries.get(row["iso3"], row["iso3"]))
+        if row["year"] is None:  # rejected: nothing of the manifest is told
+            return country
         return f"{country}: {labels.area(row['area_level'], row['area'])}, {row['year']}"
+
+    def organisation(row: Row) -> str:
+        unnamed = "not named" if row["year"] is None else "not named, as the partner wishes"
+        return str(row["organisation"] or unnamed)
 
     return [
         {
             "submission_id": row["submission_id"],
-            "organisation": row["organisation"] or "not named, as the partner wishes",
+            "organisation": organisation(row),
             "what": f"{in_words(words.DATA_TYPE, row['data_type'])}; {in_words(words.SAMPLING, row['sampling_method'])}"
             + ("; synthetic" if row["synthetic"] else ""),
             "place": place(row),

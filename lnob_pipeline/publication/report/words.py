@@ -104,13 +104,17 @@ CITIZEN_EFFECT: Mapping[str, str] = {
     "closes": "Citizen data closes it, accepted by the statistics office",
     "informs": "Citizen data informs on it",
     "illustrates": "Citizen data illustrates it",
+    "not_shown": "Citizen data exist; the numbers are hidden to protect people",
     "nothing_yet": "No citizen data yet",
 }
 
 AVAILABILITY: Mapping[str, tuple[str, str]] = {
-    "B": ("both", "an official value since the base year and a citizen figure"),
+    "B": (
+        "both",
+        "an official value since the base year and a citizen figure, which may speak of a part of the country only",
+    ),
     "O": ("official only", "an official value since the base year"),
-    "C": ("citizen only", "a citizen figure, perhaps of a part of the country or of named groups"),
+    "C": ("citizen only", "no official value since the base year; a citizen figure, perhaps of a part of the country"),
     "–": ("none", "neither"),
 }
 

@@ -2,7 +2,7 @@
 
 One module a format. A reader keeps every cell as a person would type it: no types are guessed, nothing is trimmed,
 digits of other scripts and grouped numbers stay as written (validation's business). Nothing is written to disk, except
-that SPSS and Stata files pass through a private temporary file that is removed.
+that SPSS and Stata files pass through a file in memory.
 """
 
 from __future__ import annotations

@@ -1,13 +1,17 @@
 """What SPSS and Stata files have in common: numbers with labels become text codes, the labels are kept aside.
 
-The engine, ReadStat through pyreadstat, opens files by path only. The bytes lie for that moment in a private folder
-(mode 0700) that is removed whatever happens.
+The engine, ReadStat through pyreadstat, opens files by path only. The path leads to memory (memfd_create(2)), so that
+not even a process that is killed leaves the answers on a disk. Where a system has no such files the bytes lie for that
+moment in a private folder (mode 0700).
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +23,7 @@ from lnob_pipeline.submissions.readers.table import ReaderError, SourceTable, fi
 
 def read_with(reader: Callable[..., Any], content: bytes, file: DataFile, suffix: str) -> dict[str, SourceTable]:
     """Read with a function of pyreadstat into one table named as the file. Raises ReaderError."""
-    with tempfile.TemporaryDirectory(prefix="lnob-") as folder:
-        path = Path(folder) / f"file{suffix}"
-        path.touch(mode=0o600)
-        path.write_bytes(content)
+    with _path_of(content, suffix) as path:
         try:
             frame, metadata = reader(str(path), user_missing=True, output_format="polars")
         except Exception as error:  # the engine raises plain exceptions of its own; none of their text is passed on
@@ -48,6 +49,25 @@ def read_with(reader: Callable[..., Any], content: bytes, file: DataFile, suffix
             missing_codes=_missing_codes(metadata),
         )
     }
+
+
+@contextlib.contextmanager
+def _path_of(content: bytes, suffix: str) -> Iterator[Path]:
+    """A path under which the engine can open the bytes."""
+    if sys.platform == "linux":
+        handle = os.memfd_create(f"file{suffix}")
+        with os.fdopen(handle, "wb", closefd=False) as stream:
+            stream.write(content)
+        try:
+            yield Path(f"/proc/self/fd/{handle}")
+        finally:
+            os.close(handle)
+        return
+    with tempfile.TemporaryDirectory(prefix="lnob-") as folder:
+        path = Path(folder) / f"file{suffix}"
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        yield path
 
 
 def _as_text(column: pl.Series) -> pl.Series:

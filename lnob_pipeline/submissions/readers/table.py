@@ -91,11 +91,11 @@ def _check_headers(
             row=row,
         )
     twice = sorted(header for header, count in Counter(headers).items() if count > 1 and header.strip())
-    if twice:
-        named = ", ".join(f"{header!r}" for header in twice[:5])
+    if twice:  # by number and not by name: where a file has no header, its first row is a person
+        places = ", ".join(str(place) for place, header in enumerate(headers, start=1) if header == twice[0])
         raise ReaderError(
             file,
-            f"the column name {named} stands more than once, so its answers cannot be told apart",
+            f"the same column name stands more than once (columns {places}), so its answers cannot be told apart",
             "export with question names (XML values and headers), or rename one of them",
             sheet=sheet,
             row=row,
