@@ -40,7 +40,7 @@ app = typer.Typer(
     "Exit codes: 0 all is well, 2 wrong command or setting, 3 something was not accepted.",
 )
 out = Console(width=None if sys.stdout.isatty() else 150)
-err = Console(stderr=True)
+err = Console(stderr=True, soft_wrap=True)
 
 
 def main() -> None:
@@ -81,6 +81,8 @@ def _run(settings: Settings, submissions: list[str]) -> int:
     from lnob_pipeline.automation.resources import PipelineSettings
     from lnob_pipeline.pipeline import STAGES, Step, inbox_keys
 
+    if not settings.inbox.is_dir():
+        raise ValueError(f"the inbox {settings.inbox} is not a folder; set LNOB_INBOX")
     keys = submissions or inbox_keys(settings)
     unknown = sorted(set(keys) - set(inbox_keys(settings)))
     if unknown:
@@ -113,6 +115,7 @@ def _run(settings: Settings, submissions: list[str]) -> int:
         finally:
             jobs.listeners.remove(listen)
     times = [(stage, worked[stage], round(seconds[stage], 1)) for stage in STAGES]
+    times.append(("all", sum(worked.values()), round(sum(seconds.values()), 1)))
     show(pl.DataFrame(times, schema=["stage", "steps that did work", "seconds"], orient="row"), "Stages")
     if not any(worked.values()):
         out.print("Nothing has changed since the last run: no stage had work to do.")
@@ -128,6 +131,8 @@ def _run(settings: Settings, submissions: list[str]) -> int:
 @app.command()
 def demo() -> None:
     """Run the whole pipeline on the bundled inbox of synthetic submissions with the bundled official figures."""
+    if moved := sorted({"LNOB_INBOX", "LNOB_OFFICIAL"} & set(os.environ)):
+        raise ValueError(f"the demonstration runs on the bundled data; unset {', '.join(moved)}, or use `lnob run`")
     os.environ["LNOB_OFFICIAL_SOURCE"] = "bundled"
     _run(Settings.load(), [])
     out.print("Two hand-ins of the demonstration are bad on purpose: one is rejected, one is accepted in part.")
@@ -219,6 +224,8 @@ def _status(settings: Settings) -> None:
     from lnob_pipeline.submissions.receive import misplaced
 
     reasons = pl.col("reason").fill_null("").str.split(" | ")
+    first = reasons.list.first()
+    short = pl.when(first.str.len_chars() > 90).then(first.str.head(88) + " …").otherwise(first)
     more = (
         pl.when(reasons.list.len() > 1).then(pl.format(" (and {} more)", reasons.list.len() - 1)).otherwise(pl.lit(""))
     )
@@ -229,7 +236,9 @@ def _status(settings: Settings) -> None:
         pl.col("n_accepted").alias("accepted"),
         pl.col("n_quarantined").alias("quarantine"),
         pl.col("n_refused").alias("refused"),
-        pl.concat_str(reasons.list.first().str.head(90), more).alias("why"),
+        pl.concat_str(pl.when(first.str.len_chars() > 90).then(first.str.head(88) + " …").otherwise(first), more).alias(
+            "why"
+        ),
     )
     show(rows, "Submissions (all reasons: lnob status SUBMISSION)")
     for sentence in misplaced(settings):
@@ -272,7 +281,12 @@ def lint(
     from lnob_pipeline.mappings.lint import write_inventory, write_schemas
 
     folder = Settings.load().mappings
-    mappings = load_mappings(folder)
+    try:
+        mappings = load_mappings(folder)
+    except MappingError as error:
+        for problem in error.problems:
+            out.print(problem, markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(NOT_ACCEPTED) from None
     if write:
         write_schemas(folder / "schema")
         write_inventory(mappings)
@@ -312,7 +326,7 @@ def new(
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on this machine (loopback only)")] = 3000) -> None:
     """Open the Dagster UI on this machine with its history kept; the inbox is watched."""
-    from lnob_pipeline.automation.instance import dagster_home, open_instance
+    from lnob_pipeline.automation.instance import WORKSPACE, dagster_home, open_instance
     from lnob_pipeline.automation.partitions import add_keys
     from lnob_pipeline.pipeline import inbox_keys
 
@@ -326,7 +340,7 @@ def ui(port: Annotated[int, typer.Option(help="Port on this machine (loopback on
     )
     if program is None:
         raise ValueError("the program dagster is not installed beside lnob; install the package again")
-    command = [program, "dev", "-m", "lnob_pipeline.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    command = [program, "dev", "-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)]
     raise typer.Exit(subprocess.call(command, env=os.environ | {"DAGSTER_HOME": str(home)}))
 
 

@@ -28,6 +28,7 @@ from lnob_pipeline.submissions.manifest import Manifest
 from lnob_pipeline.submissions.receive import receive, scan
 from lnob_pipeline.tables import Table
 from lnob_pipeline.validation.gate import GateError, validate
+from lnob_pipeline.validation.privacy import public_manifest
 
 STAGES = ("submissions", "validation", "harmonisation", "estimation", "official", "gaps", "publication")
 PARTITIONED_STAGES = STAGES[:4]
@@ -349,7 +350,6 @@ def run_publication(settings: Settings, now: str) -> Step:
         "mapping_version": mappings.version(),
         "code_version": code_version(),
         "package_version": __version__,
-        "settings": json.loads(_rules(settings)),
     }
     release = publish(frames, settings, now, provenance)
     outputs = tuple(
@@ -358,7 +358,12 @@ def run_publication(settings: Settings, now: str) -> Step:
     )
     hidden = frames["citizen_estimates"].filter(pl.col("status").str.starts_with("suppressed")).height
     numbers = {"estimates": frames["citizen_estimates"].height, "hidden_estimates": hidden}
-    texts = {"release": release.path.name, "path": str(release.path), "page": str(release.path / "index.html")}
+    texts = {
+        "release": release.path.name,
+        "hash": release.hash,
+        "path": str(release.path),
+        "page": str(release.path / "index.html"),
+    }
     return Step("publication", None, release.changed, outputs, numbers, texts=texts)
 
 
@@ -398,7 +403,7 @@ def feedback_path(settings: Settings, key: str) -> Path:
 
 @dataclass(frozen=True)
 class Promoted:
-    """The version of a submission whose answers were last accepted."""
+    """The version of a submission whose answers were last accepted, its manifest as it may be shown."""
 
     submission_id: str
     version: str
@@ -413,7 +418,8 @@ def promoted_submissions(settings: Settings, key: str | None = None) -> list[Pro
     for item in ledger.promoted(settings, key):
         outcome = ledger.outcome(settings, item).row(0, named=True)
         share, citizen_data = outcome["quarantine_share"] or 0.0, outcome["citizen_data"]
-        found.append(Promoted(item.submission_id, item.version, item.manifest, share, citizen_data))
+        manifest, _ = public_manifest(item.manifest)
+        found.append(Promoted(item.submission_id, item.version, manifest, share, citizen_data))
     return found
 
 

@@ -24,12 +24,13 @@ def _home() -> Path:
 class Settings:
     """All settings. Each can be set by an environment variable: LNOB_ and the name in capitals.
 
-    inbox: folder of the hand-ins, <iso3>/<submission>/; lake: what stages 1 to 6 keep (private); sealed: raw files as
-    bytes (private); published: releases; mappings: indicator_mappings; official: bundled official figures.
+    home: the project folder; inbox: folder of the hand-ins, <iso3>/<submission>/; lake: what stages 1 to 6 keep
+    (private); sealed: raw files as bytes (private); published: releases; mappings: indicator_mappings; official: bundled official figures.
     official_source: bundled, api (else the last good snapshot, else bundled) or last_good. Years are calendar years,
     shares are between 0 and 1.
     """
 
+    home: Path
     inbox: Path
     lake: Path
     sealed: Path
@@ -56,19 +57,25 @@ class Settings:
         home = Path(overrides.pop("home", _home()))
         data = home / "data"
         values: dict[str, Any] = {
+            "home": home,
             "inbox": data / "submissions",
             "lake": data / "lake",
-            "sealed": data / "lake" / "sealed",
             "published": data / "published",
             "mappings": home / "indicator_mappings",
             "official": data / "official",
         }
         for field in fields(cls):
+            if field.name == "home":
+                continue
             text = os.environ.get(f"LNOB_{field.name.upper()}")
             if text is not None:
                 kind = {"Path": Path, "int": int, "float": float}.get(str(field.type), str)
                 try:
                     values[field.name] = kind(text)
                 except ValueError:
-                    raise ValueError(f"LNOB_{field.name.upper()} is {text!r}; it takes a {field.type}") from None
-        return cls(**(values | overrides))
+                    kinds = {"int": "a whole number", "float": "a number"}
+                    message = f"LNOB_{field.name.upper()} is {text!r}; it takes {kinds.get(str(field.type), 'a path')}"
+                    raise ValueError(message) from None
+        values |= overrides
+        values.setdefault("sealed", values["lake"] / "sealed")
+        return cls(**values)

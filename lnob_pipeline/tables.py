@@ -8,7 +8,7 @@ storage.py. Asset = Parquet file = DuckDB table, by the same name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -522,36 +522,36 @@ RELEASE_TABLES = (
 """What a release holds; nothing else of the project leaves the private folders."""
 
 
+HOUSEHOLD_KEYS = Table(
+    "harmonised_households",
+    "harmonisation",
+    "Households with the variables of the question bank",
+    "closed",
+    ("submission_id", "household_key"),
+    (SUBMISSION, _text("household_key", "Key of the household inside the submission")),
+    partitioned=True,
+)
+PERSON_KEYS = Table(
+    "harmonised_persons",
+    "harmonisation",
+    "Persons with the variables of the question bank; respondent variables are null for all but the respondent",
+    "closed",
+    ("submission_id", "household_key", "person_key"),
+    (*HOUSEHOLD_KEYS.columns, _text("person_key", "Key of the person inside the submission")),
+    partitioned=True,
+)
+
+
 def harmonised_households(mappings: Mappings) -> Table:
     """One row a household: keys and every household variable of the question bank."""
-    key = (SUBMISSION, _text("household_key", "Key of the household inside the submission"))
-    return Table(
-        "harmonised_households",
-        "harmonisation",
-        "Households with the variables of the question bank",
-        "closed",
-        ("submission_id", "household_key"),
-        (*key, *_variable_columns(mappings, ("household",))),
-        partitioned=True,
-    )
+    columns = (*HOUSEHOLD_KEYS.columns, *_variable_columns(mappings, ("household",)))
+    return replace(HOUSEHOLD_KEYS, columns=columns)
 
 
 def harmonised_persons(mappings: Mappings) -> Table:
     """One row a person: keys and every person and respondent variable of the question bank."""
-    keys = (
-        SUBMISSION,
-        _text("household_key", "Key of the household inside the submission"),
-        _text("person_key", "Key of the person inside the submission"),
-    )
-    return Table(
-        "harmonised_persons",
-        "harmonisation",
-        "Persons with the variables of the question bank; respondent variables are null for all but the respondent",
-        "closed",
-        ("submission_id", "household_key", "person_key"),
-        (*keys, *_variable_columns(mappings, ("person", "respondent"))),
-        partitioned=True,
-    )
+    columns = (*PERSON_KEYS.columns, *_variable_columns(mappings, ("person", "respondent")))
+    return replace(PERSON_KEYS, columns=columns)
 
 
 def _variable_columns(mappings: Mappings, units: tuple[str, ...]) -> list[Column]:

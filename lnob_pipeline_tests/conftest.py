@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from lnob_pipeline.mappings.load import Mappings, load_mappings
 from lnob_pipeline.settings import Settings
+
+# A property is tested however slow the machine is; the number of examples stays.
+hypothesis.settings.register_profile("lnob", deadline=None)
+hypothesis.settings.load_profile("lnob")
 
 ROOT = Path(__file__).resolve().parent.parent
 

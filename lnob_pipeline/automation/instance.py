@@ -8,15 +8,23 @@ import dagster as dg
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.storage import private_folder, write_bytes
 
-CONFIGURATION = Path(__file__).resolve().parent.parent.parent / "dagster.yaml"
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+CONFIGURATION = CHECKOUT / "dagster.yaml"
+WORKSPACE = CHECKOUT / "workspace.yaml"
 
 
 def dagster_home(settings: Settings) -> Path:
-    """DAGSTER_HOME (absolute), with dagster.yaml in it: the environment's, else `.dagster` beside the data folder."""
-    chosen = os.environ.get("DAGSTER_HOME")
-    home = private_folder(Path(chosen).resolve() if chosen else settings.lake.parent.parent.resolve() / ".dagster")
-    target = home / "dagster.yaml"
-    if CONFIGURATION.exists() and (not target.exists() or target.read_bytes() != CONFIGURATION.read_bytes()):
+    """DAGSTER_HOME (absolute): `.dagster` in the project folder with our dagster.yaml, unless the environment names one.
+
+    A folder that the environment names belongs to its operator: nothing in it is written.
+    """
+    if "DAGSTER_HOME" in os.environ:
+        return Path(os.environ["DAGSTER_HOME"])
+    if not CONFIGURATION.exists():
+        raise ValueError(f"{CONFIGURATION.name} is not beside the package: run from a checkout, or set DAGSTER_HOME")
+    home = private_folder(settings.home.resolve() / ".dagster")
+    target = home / CONFIGURATION.name
+    if not target.exists() or target.read_bytes() != CONFIGURATION.read_bytes():
         write_bytes(target, CONFIGURATION.read_bytes())
     os.environ["DAGSTER_HOME"] = str(home)
     return home

@@ -5,7 +5,8 @@ the assets and logs the events of each key, so that the start of a process is pa
 in-process: parallelism is across runs. Concept: https://docs.dagster.io (jobs, asset jobs, reporting asset events).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import dagster as dg
 
@@ -13,6 +14,7 @@ from lnob_pipeline import storage, tables
 from lnob_pipeline.automation.metadata import materialisations
 from lnob_pipeline.automation.partitions import add_keys
 from lnob_pipeline.automation.resources import PipelineSettings, now
+from lnob_pipeline.gaps.checks import check_results as gap_checks
 from lnob_pipeline.pipeline import (
     PARTITIONED_STAGES,
     STAGES,
@@ -27,8 +29,10 @@ from lnob_pipeline.pipeline import (
     run_submissions,
     run_validation,
 )
+from lnob_pipeline.publication.checks import check_results as publication_checks
 from lnob_pipeline.settings import Settings
-from lnob_pipeline.validation.checks import check_results
+from lnob_pipeline.submissions.checks import check_results as submission_checks
+from lnob_pipeline.validation.checks import check_results as validation_checks
 
 submission_job = dg.define_asset_job(
     "submission_job",
@@ -56,17 +60,29 @@ def _done(context: dg.OpExecutionContext, step: Step, settings: Settings) -> Non
     if step.changed:
         for event in materialisations(step):
             context.log_event(event)
-        if step.stage == "validation" and step.key:
-            frame = storage.read_table(settings.lake, tables.VALIDATION_RESULTS, step.key)
-            for result in check_results(frame):
-                context.log_event(_evaluation(result, step.key))  # type: ignore[arg-type]
+        for result in _checks(step, settings):
+            context.log_event(_evaluation(result, step.key))  # type: ignore[arg-type]
+            if step.key is None and not result.passed:
+                raise dg.Failure(f"{result.check_name} does not hold of {step.stage}; nothing further is done")
     for problem in step.problems:
         context.log.warning(f"{step.key}: {problem}")
     for listener in listeners:
         listener(step)
 
 
-def _evaluation(result: dg.AssetCheckResult, key: str) -> dg.AssetCheckEvaluation:
+def _checks(step: Step, settings: Settings) -> Iterable[dg.AssetCheckResult]:
+    """The checks of the assets that a step stands for."""
+    if step.stage == "submissions":
+        return submission_checks(step)
+    if step.stage == "validation" and step.key:
+        return validation_checks(storage.read_table(settings.lake, tables.VALIDATION_RESULTS, step.key))
+    if step.stage == "gaps":
+        gaps = storage.read_table(settings.lake, tables.DATA_GAPS)
+        return gap_checks(gaps, storage.read_table(settings.lake, tables.COMPARISON))
+    return publication_checks(Path(step.texts["path"])) if step.stage == "publication" else ()
+
+
+def _evaluation(result: dg.AssetCheckResult, key: str | None) -> dg.AssetCheckEvaluation:
     assert result.asset_key is not None and result.check_name is not None
     return dg.AssetCheckEvaluation(
         asset_key=result.asset_key,
@@ -130,12 +146,7 @@ def gaps_op(context: dg.OpExecutionContext, settings: PipelineSettings, keys: li
 def publication_op(context: dg.OpExecutionContext, settings: PipelineSettings, keys: list) -> None:
     """Stage 7."""
     loaded = settings.load()
-    step = run_publication(loaded, now())
-    if step.changed:
-        tags = {"dagster/data_version": step.texts["release"]}
-        context.log_event(dg.AssetMaterialization("published_release", metadata=dict(step.texts), tags=tags))
-    for listener in listeners:
-        listener(step)
+    _done(context, run_publication(loaded, now()), loaded)
 
 
 @dg.job(executor_def=dg.in_process_executor, description="Every stage for every submission, in one run (bulk work)")

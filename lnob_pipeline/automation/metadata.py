@@ -15,6 +15,7 @@ from lnob_pipeline.pipeline import Step, code_version
 from lnob_pipeline.tables import Table
 
 OWNERS = ["team:secretariat"]
+RELEASE = "published_release"
 
 
 def asset_spec(
@@ -45,7 +46,6 @@ def column_schema(table: Table) -> dg.TableSchema:
                 column.name,
                 column.kind,
                 description=column.description + (f" ({column.unit})" if column.unit else ""),
-                constraints=dg.TableColumnConstraints(nullable=column.name not in table.key),
             )
             for column in table.columns
         ]
@@ -62,23 +62,27 @@ def metadata_of(step: Step, table: str) -> dict[str, Any]:
 
 
 def results(step: Step, previews: dict[str, str] | None = None) -> Iterator[dg.MaterializeResult[Any]]:
-    """One materialisation for each output of a step; its sha256 is the data version. `previews`: table -> markdown."""
-    for output in step.outputs:
-        text = (previews or {}).get(output.table)
+    """One materialisation for each asset of a step; its hash is the data version. `previews`: table -> markdown."""
+    for key, metadata, version in _assets(step):
+        text = (previews or {}).get(key)
         preview = {} if text is None else {"preview": dg.MetadataValue.md(text)}
-        yield dg.MaterializeResult(
-            asset_key=output.table,
-            metadata=metadata_of(step, output.table) | preview,
-            data_version=dg.DataVersion(output.sha256),
-        )
+        yield dg.MaterializeResult(asset_key=key, metadata=metadata | preview, data_version=dg.DataVersion(version))
 
 
 def materialisations(step: Step) -> Iterator[dg.AssetMaterialization]:
     """The same as events, for bulk work: one run reports the partitions of many submissions."""
-    for output in step.outputs:
-        yield dg.AssetMaterialization(
-            output.table,
-            partition=step.key,
-            metadata=metadata_of(step, output.table),
-            tags={"dagster/data_version": output.sha256},
-        )
+    for key, metadata, version in _assets(step):
+        tags = {"dagster/data_version": version}
+        yield dg.AssetMaterialization(key, partition=step.key, metadata=metadata, tags=tags)
+
+
+def _assets(step: Step) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Asset key, metadata and data version. The tables of a release are one asset, published_release."""
+    if step.stage != "publication":
+        for output in step.outputs:
+            yield output.table, metadata_of(step, output.table), output.sha256
+        return
+    rows = "\n".join(f"| {item.table} | {item.rows} |" for item in step.outputs)
+    listed = {"tables": dg.MetadataValue.md(f"| table | rows |\n|---|---|\n{rows}")}
+    page = {"page": dg.MetadataValue.path(step.texts["page"])}
+    yield RELEASE, metadata_of(step, RELEASE) | listed | page, step.texts["hash"]

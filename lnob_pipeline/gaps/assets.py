@@ -25,6 +25,7 @@ PREVIEW = 15
         asset_spec(tables.DECISIONS, UPSTREAM, automation=WHEN_ANYTHING_NEW),
     ],
     check_specs=CHECKS,
+    pool="publication",
 )
 def gaps_stage(settings: PipelineSettings) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Judge every expected cell. The comparison has no preview: it has not passed disclosure control."""

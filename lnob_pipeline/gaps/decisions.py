@@ -43,19 +43,27 @@ def decisions(manifests: Iterable[Manifest], register: bytes | None, subjects: C
     """The table DECISIONS: consent to publication from the manifests, and the register of the inbox.
 
     register: the bytes of `decisions.csv`, None where there is none. subjects: further submissions that a line may be
-    about (superseded or withdrawn ones). The date of a consent is the last day of the collection, its reference the
-    data-sharing agreement. Raises DecisionError with every problem of the register.
+    about (superseded or withdrawn ones). A consent has two rows, of the partner (reference: the data-sharing agreement)
+    and of the community (who represents it). Raises DecisionError with every problem of the register.
     """
     manifests = list(manifests)
     consents = [
-        (item.submission, "partner", "publish", item.collection.end, item.agreement.identifier)
+        (item.submission, by, "publish", item.partner.date, reference)
         for item in manifests
         if item.partner.publish
+        for by, reference in (("partner", item.agreement.identifier), ("community", _representation(item)))
     ]
     known = {item.submission for item in manifests} | set(subjects) | {table.name for table in RELEASE_TABLES}
     written = _read(register, known) if register is not None else []
     frame = pl.DataFrame(consents + written, schema=DECISIONS.schema, orient="row")
     return in_form(frame.unique(DECISIONS.key, keep="last", maintain_order=True), DECISIONS)
+
+
+def _representation(manifest: Manifest) -> str:
+    """Who spoke for the community, as far as it may be named in public."""
+    said = manifest.partner.represented_by
+    named = manifest.disclosure.place and not looks_identifying(said)
+    return said if named else "representation recorded in the manifest"
 
 
 def accepted_submissions(decisions: pl.DataFrame) -> pl.LazyFrame:

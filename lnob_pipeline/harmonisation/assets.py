@@ -8,18 +8,29 @@ import dagster as dg
 from lnob_pipeline import tables
 from lnob_pipeline.automation.metadata import asset_spec, results
 from lnob_pipeline.automation.resources import PipelineSettings
-from lnob_pipeline.mappings.load import load_mappings
+from lnob_pipeline.mappings.load import MappingError, load_mappings
 from lnob_pipeline.pipeline import run_harmonisation
 from lnob_pipeline.settings import Settings
+from lnob_pipeline.tables import Table
 
-_MAPPINGS = load_mappings(Settings.load().mappings)
+
+def _tables() -> tuple[Table, Table]:
+    """The harmonised tables; without the columns of the question bank where a mapping file cannot be read just now."""
+    try:
+        mappings = load_mappings(Settings.load().mappings)
+    except MappingError:
+        return tables.HOUSEHOLD_KEYS, tables.PERSON_KEYS
+    return tables.harmonised_households(mappings), tables.harmonised_persons(mappings)
+
+
+HOUSEHOLDS, PERSONS = _tables()
 
 
 @dg.multi_asset(
     name="harmonisation_stage",
     specs=[
-        asset_spec(tables.harmonised_households(_MAPPINGS), ["responses"]),
-        asset_spec(tables.harmonised_persons(_MAPPINGS), ["responses"]),
+        asset_spec(HOUSEHOLDS, ["responses"]),
+        asset_spec(PERSONS, ["responses"]),
         asset_spec(tables.CITIZEN_EVIDENCE, ["responses"]),
     ],
 )

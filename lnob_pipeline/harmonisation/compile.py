@@ -18,8 +18,6 @@ from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.mappings.models import Column, Instrument, Record
 from lnob_pipeline.tables import Table, harmonised_households, harmonised_persons
 
-MISSING_LIST = "('dont_know', 'refused', 'not_asked', 'unmapped')"
-
 
 @dataclass(frozen=True)
 class Harmonised:

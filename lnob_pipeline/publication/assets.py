@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from lnob_pipeline import tables
-from lnob_pipeline.automation.metadata import OWNERS, metadata_of
+from lnob_pipeline.automation.metadata import OWNERS, RELEASE, results
 from lnob_pipeline.automation.policies import WHEN_ANYTHING_NEW
 from lnob_pipeline.automation.resources import PipelineSettings, now
 from lnob_pipeline.pipeline import code_version, run_publication
@@ -18,7 +18,7 @@ from lnob_pipeline.publication.checks import CHECKS, check_results
     name="publication_stage",
     specs=[
         dg.AssetSpec(
-            "published_release",
+            RELEASE,
             deps=[
                 "comparison", "data_gaps", "coverage", "decisions", "citizen_estimates", "citizen_evidence",
                 "sdg_catalogue", "official_observations", "submissions", "validation_outcomes",
@@ -33,18 +33,10 @@ from lnob_pipeline.publication.checks import CHECKS, check_results
         )
     ],
     check_specs=CHECKS,
+    pool="publication",
 )  # fmt: skip
 def publication_stage(settings: PipelineSettings) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Disclosure control, then one release folder and `latest`."""
     step = run_publication(settings.load(), now())
-    rows = "\n".join(f"| {item.table} | {item.rows} |" for item in step.outputs)
-    yield dg.MaterializeResult(
-        asset_key="published_release",
-        metadata=metadata_of(step, "published_release")
-        | {
-            "tables": dg.MetadataValue.md(f"| table | rows |\n|---|---|\n{rows}"),
-            "page": dg.MetadataValue.path(step.texts["page"]),
-        },
-        data_version=dg.DataVersion(step.texts["release"].rpartition("_")[2]),
-    )
+    yield from results(step)
     yield from check_results(Path(step.texts["path"]))

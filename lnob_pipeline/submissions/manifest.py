@@ -262,6 +262,15 @@ class PartnerConsent(Part):
         description="Who speaks for the community: name a body or an office, not a person",
         examples=["Assembly of the fishing communities of the lake"],
     )
+    date: datetime.date | None = Field(
+        default=None, description="Day on which partner and community agreed to publication", examples=["2020-01-23"]
+    )
+
+    @model_validator(mode="after")
+    def _agreed_on_a_day(self) -> PartnerConsent:
+        if self.publish and self.date is None:
+            raise ValueError("say on which day partner and community agreed to publication (date)")
+        return self
 
 
 class DataFile(Part):

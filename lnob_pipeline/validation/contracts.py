@@ -172,8 +172,9 @@ class Findings:
         why, mend = (text.format_map({"column": column, "file": file} | details) for text in REASONS[reason])
         values = (record, file, sheet, None, column, rule_id, "submission", None, why, mend, severity, None)
         self.frames.append(pl.DataFrame([values], schema=FINDING, orient="row"))
+        place = ", ".join(part for part in (file, sheet) if part)
         self.result(
-            rule_id, n_checked, n_failed, message=f"{why}; {mend}", severity=severity, record=record, column=column,
+            rule_id, n_checked, n_failed, message=f"{place + ': ' if place else ''}{why}; {mend}", severity=severity, record=record, column=column,
             expectation=expectation or reason,
         )  # fmt: skip
 

@@ -30,7 +30,15 @@ from lnob_pipeline.tables import QUARANTINE, RESPONSES, VALIDATION_OUTCOMES, VAL
 from lnob_pipeline.validation import contracts
 from lnob_pipeline.validation.contracts import KEY, LABEL, PARENT, ROW, Findings, Result, Rows
 from lnob_pipeline.validation.normalise import tidy, tidy_text
-from lnob_pipeline.validation.privacy import identifier_kind, is_near, kind_by_form, kind_by_name, looks_identifying
+from lnob_pipeline.validation.privacy import (
+    NOT_SHOWN,
+    identifier_kind,
+    is_near,
+    kind_by_form,
+    kind_by_name,
+    looks_identifying,
+    public_manifest,
+)
 from lnob_pipeline.validation.rules import KINDS, REASONS, RULES, Severity
 
 PLAN_SHARE = 0.8
@@ -127,9 +135,12 @@ def _validated(
 ) -> Validated:
     found = Findings()
     instrument = _instrument(manifest, mappings, found)
+    _known_places(manifest, mappings, found)
     tables, form_types = _read(files, _sheets(instrument), settings, found)
     sources = _structure(instrument, tables, form_types, mappings, found) if instrument else {}
     _identifiers(tables, sources, form_types, found)
+    for name in public_manifest(manifest)[1]:
+        found.whole("identifiers", "identifier_in_manifest", field=name, expectation="no_identifier_in_manifest")
     _ethics_of_manifest(manifest, found)
     _engagement(manifest, found)
     rows: dict[str, Rows] = {}
@@ -217,14 +228,14 @@ def public_column(header: str, place: int, known: Collection[str]) -> str:
 
 def _public_words(words: Sequence[str]) -> str:
     """Words of the manifest as a message may repeat them."""
-    return ", ".join("(not shown)" if looks_identifying(word) or len(word) > MAXIMUM_SHOWN else word for word in words)
+    return ", ".join(NOT_SHOWN if looks_identifying(word) or len(word) > MAXIMUM_SHOWN else word for word in words)
 
 
 def _instrument(manifest: Manifest, mappings: Mappings, found: Findings) -> Instrument | None:
     instrument = mappings.instruments.get(manifest.instrument)
     if instrument is None:
         near = is_near(manifest.instrument, mappings.instruments) and not looks_identifying(manifest.instrument)
-        found.whole("structure", "unknown_instrument", instrument=manifest.instrument if near else "(not shown)")
+        found.whole("structure", "unknown_instrument", instrument=manifest.instrument if near else NOT_SHOWN)
         return None
     same = {instrument.data_type, manifest.data_type} <= {"focus_group", "interview"}
     if instrument.data_type != manifest.data_type and not same:
@@ -233,6 +244,17 @@ def _instrument(manifest: Manifest, mappings: Mappings, found: Findings) -> Inst
             data_type=manifest.data_type,
         )  # fmt: skip
     return instrument
+
+
+def _known_places(manifest: Manifest, mappings: Mappings, found: Findings) -> None:
+    """Country, areas and groups of the manifest are those of the mappings; others could not be told apart later."""
+    country = mappings.countries.get(manifest.country)
+    if country is None:
+        found.whole("structure", "unknown_country", known=", ".join(mappings.countries))
+    elif strange := [area for area in manifest.geography.admin1 if area not in country.admin1]:
+        found.whole("structure", "unknown_area", n_failed=len(strange), known=", ".join(country.admin1))
+    if strange := [group for group in manifest.groups if group not in mappings.groups]:
+        found.whole("structure", "unknown_group", n_failed=len(strange), known=", ".join(mappings.groups))
 
 
 def _structure(

@@ -14,9 +14,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection
+from typing import Any
 
 import polars as pl
 
+from lnob_pipeline.submissions.manifest import Manifest
 from lnob_pipeline.validation.normalise import DIGITS, ascii_digits, tidy_text
 
 FORM_TYPES = {
@@ -186,6 +188,27 @@ def looks_identifying(text: str) -> bool:
     return identifier_kind(pl.Series([text]))[0] is not None
 
 
+def public_manifest(manifest: Manifest) -> tuple[Manifest, list[str]]:
+    """The manifest without the texts that hold what looks like an identifier, and the names of their fields.
+
+    Some texts of a manifest are published: whom the data speak of, who handed them in, the number of the agreement.
+    """
+    names: list[str] = []
+
+    def cleaned(value: Any, name: str) -> Any:
+        if isinstance(value, dict):
+            return {key: cleaned(item, f"{name}.{key}" if name else key) for key, item in value.items()}
+        if isinstance(value, list):
+            return [cleaned(item, name) for item in value]
+        if isinstance(value, str) and name != "submission" and looks_identifying(value):
+            names.append(name)
+            return NOT_SHOWN
+        return value
+
+    texts = cleaned(manifest.model_dump(exclude={"files"}), "")
+    return Manifest.model_validate(texts | {"files": manifest.files}), list(dict.fromkeys(names))
+
+
 def kind_by_name(column: str) -> str | None:
     """The kind of identifier a column name speaks of, by words in the languages of the project; null for none."""
     header = tidy_text(column).casefold()
@@ -207,6 +230,7 @@ def kind_by_form(column: str, types: dict[str, str]) -> str | None:
     return None
 
 
+NOT_SHOWN = "(not shown)"
 DATE = r"^[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}$"
 NUMBER = r"^[a-z]{0,3}[+-]?[0-9][0-9.,]{0,7}%?$"
 """A number of up to eight signs, or a numbered code as q12."""

@@ -197,6 +197,18 @@ REASONS: dict[str, tuple[str, str]] = {
         "the questionnaire {instrument} of the manifest is not known here",
         "check the name in the manifest (instrument), or send the questionnaire so that it can be mapped",
     ),
+    "unknown_country": (
+        "the country of the manifest is not one of the partnership ({known})",
+        "correct country in the manifest",
+    ),
+    "unknown_area": (
+        "an area of the manifest is not a first-level area that is known here ({known})",
+        "correct geography.admin1 in the manifest, or ask the secretariat to add the area",
+    ),
+    "unknown_group": (
+        "a group of the manifest is not known here ({known})",
+        "correct groups in the manifest, or ask the secretariat to add the group",
+    ),
     "other_data_type": (
         "the questionnaire {instrument} is for the data type {declared}, and the manifest says {data_type}",
         "correct data_type or instrument in the manifest",
@@ -237,6 +249,10 @@ REASONS: dict[str, tuple[str, str]] = {
     "identifier_column": (
         "the column holds what looks like {kind} in {n} rows and was taken out",
         "leave the column out of the next hand-in",
+    ),
+    "identifier_in_manifest": (
+        "the manifest ({field}) holds what looks like a phone or identity number or an e-mail address; it is not shown",
+        "name a body, an office or a document instead of a person, and correct the manifest",
     ),
     "duplicate": (
         "the same id ({column}) stands in more than one row; none of them was taken",

@@ -86,7 +86,7 @@ def manifest(method: str = "probability", level: str = "admin1") -> Manifest:
             "ethics": {"body": "Test board", "approval_number": "1", "approval_date": "2019-01-01"},
             "agreement": {"identifier": "DSA-1", "retention_until": "2029-12-31"},
             "disclosure": {"organisation": True, "place": True},
-            "partner": {"publish": True, "represented_by": "Test council"},
+            "partner": {"publish": True, "date": "2020-01-23", "represented_by": "Test council"},
             "files": [{"path": "data.csv", "role": "data", "format": "csv"}],
         }
     )

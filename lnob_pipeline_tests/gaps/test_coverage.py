@@ -64,8 +64,9 @@ def test_goal_5_of_kenya_by_hand(judge: Make, estimates: Make, evidence: Make) -
     sex = line(table, "sex")
     assert (sex["n_expected"], sex["n_judged"], sex["n_reported"], sex["n_two_years"]) == (2, 2, 1, 0)
     assert (sex["n_could_close"], sex["n_nothing_yet"]) == (1, 0)
-    # 23 of the 26 groups are spoken of in Kenya, for each of three series; those of the series that is N do not apply (23), those of the silent one count
-    # under its headline (23), those of 5.b.1 are judged: a purposive sample informs one, a discussion illustrates one.
+    # 23 of the 26 groups are spoken of in Kenya, for each of three series; those of the series that is N do not apply
+    # (23), those of the silent one count under its headline (23), those of 5.b.1 are judged: a purposive sample informs
+    # one, a discussion illustrates one.
     groups = line(table, "marginalised_group")
     assert (groups["n_expected"], groups["n_applicable"], groups["n_judged"]) == (69, 46, 23)
     assert (groups["n_informs"], groups["n_illustrates"], groups["n_nothing_yet"]) == (1, 1, 21)

@@ -35,7 +35,7 @@ def manifest(publish: bool = True, slug: str = "survey") -> Manifest:
         "ethics": {"body": "Committee", "approval_number": "1", "approval_date": "2019-03-01"},
         "agreement": {"identifier": "DSA-KE-7", "retention_until": "2029-12-31"},
         "disclosure": {"organisation": True, "place": True},
-        "partner": {"publish": publish, "represented_by": "Assembly"},
+        "partner": {"publish": publish, "date": "2020-01-23", "represented_by": "Assembly"},
         "files": [{"path": "coded.csv", "role": "data", "format": "taguette_csv"}],
     }
     return Manifest.model_validate(fields)
@@ -43,7 +43,11 @@ def manifest(publish: bool = True, slug: str = "survey") -> Manifest:
 
 def test_consent_comes_from_the_manifest() -> None:
     table = decisions([manifest(), manifest(publish=False, slug="silent")], None)
-    assert table.rows() == [("ken-2019-survey", "partner", "publish", datetime.date(2019, 6, 30), "DSA-KE-7")]
+    day = datetime.date(2020, 1, 23)
+    assert table.rows() == [
+        ("ken-2019-survey", "community", "publish", day, "Assembly"),
+        ("ken-2019-survey", "partner", "publish", day, "DSA-KE-7"),
+    ]
 
 
 def test_register_is_read() -> None:
@@ -56,7 +60,7 @@ def test_register_is_read() -> None:
         + "ken-2018-older,community,object,2020-11-03,Letter of the assembly\n"
     )
     table = decisions([manifest()], text.encode(), subjects=["ken-2018-older"])
-    assert table.height == 4
+    assert table.height == 5
     assert (
         "ken-2019-survey",
         "statistics_office",

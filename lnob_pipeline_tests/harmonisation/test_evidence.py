@@ -56,7 +56,7 @@ def manifest(data_type: str, areas: list[str], *, place: bool = True) -> Manifes
             "ethics": {"body": "Test board", "approval_number": "1", "approval_date": "2020-01-01"},
             "agreement": {"identifier": "DSA-1", "retention_until": "2029-12-31"},
             "disclosure": {"organisation": True, "place": place},
-            "partner": {"publish": True, "represented_by": "Test council"},
+            "partner": {"publish": True, "date": "2020-01-23", "represented_by": "Test council"},
             "files": [{"path": "a.xlsx", "role": "data", "format": "score_card"}],
         }
     )

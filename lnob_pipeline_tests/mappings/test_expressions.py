@@ -48,7 +48,8 @@ def test_what_runs_is_written_anew_and_means_the_same() -> None:
     assert expression.results == {"child", "b"}
     with connect() as connection:
         rows = connection.execute(
-            f"SELECT {expression.sql} FROM (VALUES (4, 'male', 'a'), (20, 'female', 'c'), (20, 'female', 'a b')) t(age, sex, g)"
+            f"SELECT {expression.sql} FROM"
+            " (VALUES (4, 'male', 'a'), (20, 'female', 'c'), (20, 'female', 'a b')) AS t(age, sex, g)"
         ).fetchall()
     assert rows == [("child",), ("b",), (None,)]
 

@@ -47,7 +47,7 @@ ANSWERS: dict[str, Any] = {
     "ethics": {"body": "Committee", "approval_number": "0123", "approval_date": datetime.date(2019, 2, 1)},
     "agreement": {"identifier": "DSA-1", "retention_until": datetime.date(2029, 12, 31)},
     "disclosure": {"organisation": True, "place": False},
-    "partner": {"publish": True, "represented_by": "Assembly of the lake"},
+    "partner": {"publish": True, "date": datetime.date(2020, 1, 23), "represented_by": "Assembly of the lake"},
     "files": [
         {"path": "answers.csv", "role": "data", "format": "csv", "delimiter": ";"},
         {"path": "codes/list.csv", "role": "codebook", "format": "csv"},

@@ -68,7 +68,7 @@ MANIFEST: dict[str, Any] = {
     "ethics": {"body": "Invented committee", "approval_number": "1", "approval_date": "2019-03-01"},
     "agreement": {"identifier": "A-1", "retention_until": "2029-01-01"},
     "disclosure": {"organisation": True, "place": True},
-    "partner": {"publish": True, "represented_by": "meeting"},
+    "partner": {"publish": True, "date": "2020-01-23", "represented_by": "meeting"},
     "files": [
         {"path": "scores.csv", "role": "data", "format": "csv", "delimiter": ","},
         {"path": "groups.csv", "role": "participants", "format": "csv", "delimiter": ","},
