@@ -236,9 +236,7 @@ def _status(settings: Settings) -> None:
         pl.col("n_accepted").alias("accepted"),
         pl.col("n_quarantined").alias("quarantine"),
         pl.col("n_refused").alias("refused"),
-        pl.concat_str(pl.when(first.str.len_chars() > 90).then(first.str.head(88) + " …").otherwise(first), more).alias(
-            "why"
-        ),
+        pl.concat_str(short, more).alias("why"),
     )
     show(rows, "Submissions (all reasons: lnob status SUBMISSION)")
     for sentence in misplaced(settings):

@@ -25,7 +25,8 @@ class Settings:
     """All settings. Each can be set by an environment variable: LNOB_ and the name in capitals.
 
     home: the project folder; inbox: folder of the hand-ins, <iso3>/<submission>/; lake: what stages 1 to 6 keep
-    (private); sealed: raw files as bytes (private); published: releases; mappings: indicator_mappings; official: bundled official figures.
+    (private); sealed: raw files as bytes (private), <lake>/sealed unless set; published: releases; mappings:
+    indicator_mappings; official: bundled official figures.
     official_source: bundled, api (else the last good snapshot, else bundled) or last_good. Years are calendar years,
     shares are between 0 and 1.
     """

@@ -14,7 +14,7 @@ WORKSPACE = CHECKOUT / "workspace.yaml"
 
 
 def dagster_home(settings: Settings) -> Path:
-    """DAGSTER_HOME (absolute): `.dagster` in the project folder with our dagster.yaml, unless the environment names one.
+    """DAGSTER_HOME: `.dagster` of the project folder with our dagster.yaml, unless the environment names it.
 
     A folder that the environment names belongs to its operator: nothing in it is written.
     """

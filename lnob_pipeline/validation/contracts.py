@@ -173,8 +173,9 @@ class Findings:
         values = (record, file, sheet, None, column, rule_id, "submission", None, why, mend, severity, None)
         self.frames.append(pl.DataFrame([values], schema=FINDING, orient="row"))
         place = ", ".join(part for part in (file, sheet) if part)
+        message = f"{place}: {why}; {mend}" if place else f"{why}; {mend}"
         self.result(
-            rule_id, n_checked, n_failed, message=f"{place + ': ' if place else ''}{why}; {mend}", severity=severity, record=record, column=column,
+            rule_id, n_checked, n_failed, message=message, severity=severity, record=record, column=column,
             expectation=expectation or reason,
         )  # fmt: skip
 

@@ -328,7 +328,7 @@ def test_the_finite_population_is_used_for_one_stage_only(mappings: Mappings, st
 
 
 def test_a_wide_interval_is_used_with_caution_however_many_cases(mappings: Mappings) -> None:
-    # Two clusters of thirty households that all answer alike, in each of two strata: 120 cases, and hardly any precision.
+    # Two clusters of thirty households that answer alike, in each of two strata: many cases, hardly any precision.
     rows = [household(1 + i // 30, 1.0, 1, "lpg" if i // 30 in (0, 3) else "wood") for i in range(120)]
     rows += [household(1 + i % 4, 1.0, 1, "wood") for i in range(40)]
     many = [item | {"cluster": f"{item['cluster']}-{place % 5}"} for place, item in enumerate(rows)]

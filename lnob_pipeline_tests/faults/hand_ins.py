@@ -6,13 +6,14 @@ holds NAME, so that one search over bytes finds each of them, however it is spel
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 from python_calamine import load_workbook
@@ -66,12 +67,11 @@ def settings_of(home: Path, **more: Any) -> Settings:
     return Settings.load(home=home, **more)
 
 
+@functools.cache
 def _aadhaar(n: int) -> str:
-    base = f"2{SIGNATURE}{n % 1000:03d}"
-    for check in "0123456789":
-        if pl.DataFrame({"d": [base + check]}).select(verhoeff_holds(pl.col("d"))).item():
-            return base + check
-    raise AssertionError("every number has a check digit")
+    """A number of twelve digits whose last is its check digit of Verhoeff."""
+    candidates = pl.DataFrame({"d": [f"2{SIGNATURE}{n % 1000:03d}{check}" for check in range(10)]})
+    return str(candidates.filter(verhoeff_holds(pl.col("d"))).item())
 
 
 def _letters(n: int) -> str:
@@ -82,9 +82,17 @@ def _letters(n: int) -> str:
 class Planter:
     """Gives out identifiers of a country, each once, in every spelling; remembers where each was put."""
 
-    HOME = {"KEN": "0{}", "BGD": "01{}", "IND": "{}", "NPL": "9{}", "MWI": "08{}", "NGA": "080{}", "VNM": "0{}"}
-    LENGTH = {"KEN": 10, "BGD": 11, "IND": 10, "NPL": 10, "MWI": 10, "NGA": 11, "VNM": 10}
-    ABROAD = {"KEN": "254", "BGD": "880", "IND": "91", "NPL": "977", "MWI": "265", "NGA": "234", "VNM": "84"}
+    HOME: ClassVar = {
+        "KEN": "0{}",
+        "BGD": "01{}",
+        "IND": "{}",
+        "NPL": "9{}",
+        "MWI": "08{}",
+        "NGA": "080{}",
+        "VNM": "0{}",
+    }
+    LENGTH: ClassVar = {"KEN": 10, "BGD": 11, "IND": 10, "NPL": 10, "MWI": 10, "NGA": 11, "VNM": 10}
+    ABROAD: ClassVar = {"KEN": "254", "BGD": "880", "IND": "91", "NPL": "977", "MWI": "265", "NGA": "234", "VNM": "84"}
 
     def __init__(self, iso3: str) -> None:
         self.iso3 = iso3
@@ -109,10 +117,11 @@ class Planter:
     def identity(self) -> str:
         """A national identity number in the shape of the country."""
         n = next(self.count)
+        if self.iso3 == "IND":
+            return re.sub(r"(....)(....)(....)", r"\1 \2 \3", _aadhaar(n % 20))
         return {
             "KEN": f"A{SIGNATURE}{n % 100:02d}Z",
             "BGD": f"199{SIGNATURE}{n % 1000:03d}",
-            "IND": re.sub(r"(....)(....)(....)", r"\1 \2 \3", _aadhaar(n)),
             "NPL": f"12-73-19-462{n % 100:02d}",
             "MWI": f"{SIGNATURE}{n % 10}",
             "NGA": f"{SIGNATURE}{n % 10_000:04d}",
@@ -123,26 +132,25 @@ class Planter:
         """The next identifier, of the next kind in turn if none is named."""
         kind = kind or next(self.kinds)
         n, phone = next(self.count), self.phone()
-        national = phone.lstrip("0")
-        return {
+        national, abroad = phone.lstrip("0"), self.ABROAD[self.iso3]
+        simple = {
             "home": phone,
-            "name": self.name(),
-            "abroad": f"+{self.ABROAD[self.iso3]}{national}",
+            "abroad": f"+{abroad}{national}",
             "small_name": f"{NAME}{_letters(n)}",
-            "id": self.identity(),
-            "spaced": f"+{self.ABROAD[self.iso3]} {national[:3]} {national[3:6]} {national[6:]}",
+            "spaced": f"+{abroad} {national[:3]} {national[3:6]} {national[6:]}",
             "email": f"{NAME}{n}@example.org",
             "geopoint": f"-0.{SIGNATURE}{n % 10} 34.{SIGNATURE}{n % 10} 1131.0 4.0",
-            "bare": f"{self.ABROAD[self.iso3]}{national}",
+            "bare": f"{abroad}{national}",
             "two_small": f"{NAME}{_letters(n)} otenga",
             "dashed": f"{phone[:4]}-{phone[4:7]}-{phone[7:]}",
             "latitude": f"34.{SIGNATURE}{n % 10}",
             "other_digits": phone.translate(DEVANAGARI),
             "name_with_digit": f"{NAME}{_letters(n)}{1950 + n % 50}",
             "zero_lost": national,
-            "double_zero": f"00{self.ABROAD[self.iso3]}{national}",
-            "sentence": f"call {self.name()} on {phone} or {NAME}{n}@example.org please",
-        }[kind]
+            "double_zero": f"00{abroad}{national}",
+            "sentence": f"call Quvz{_letters(n)} Otenga on {phone} or {NAME}{n}@example.org please",
+        }
+        return self.identity() if kind == "id" else self.name() if kind == "name" else simple[kind]
 
 
 def tables_of(folder: Path, number: int = 0) -> tuple[DataFile, dict[str, Table]]:
@@ -280,8 +288,9 @@ def survey(
         if file.format in ("spss", "stata"):
             table = tables[main]  # the formats allow no blanks in a name
             renamed = {re.sub(r"\W+", "_", header): cells for header, cells in table.items()}
-            tables = {main: renamed}
-        content = written(file, tables, main=main)
+            content = written(file, {main: renamed}, main=main)
+        else:
+            content = written(file, tables, main=main)
         (folder / file.path).unlink()
         path = folder / (new or file.path)
         path.parent.mkdir(exist_ok=True)
