@@ -175,9 +175,9 @@ def check(
             raise typer.Exit(NOT_ACCEPTED)
         step = run_validation(settings, received.submission_id)
         results = storage.read_table(lake, tables.VALIDATION_RESULTS, received.submission_id)
-        failed = results.filter(pl.col("outcome") == "failed").select(
-            "severity", "rule_id", "column", "n_failed", "message"
-        )
+        order = pl.col("severity").replace_strict({"blocking": 0, "warning": 1, "information": 2})
+        failed = results.filter(pl.col("outcome") == "failed").sort(order, -pl.col("n_failed"))
+        failed = failed.select("severity", "rule_id", "column", "n_failed", "message")
         quarantine = storage.read_table(lake, tables.QUARANTINE, received.submission_id)
         if failed.height:
             show(failed, "What to mend")

@@ -20,15 +20,26 @@ import polars as pl
 
 from lnob_pipeline import __version__, storage, tables
 from lnob_pipeline.estimation.design import EstimationInputError
+from lnob_pipeline.estimation.plan import estimate_submission
+from lnob_pipeline.gaps.comparison import compare
+from lnob_pipeline.gaps.coverage import coverage
 from lnob_pipeline.gaps.decisions import REGISTER, decisions, withheld_submissions
+from lnob_pipeline.gaps.typology import gaps
+from lnob_pipeline.harmonisation.compile import harmonise
+from lnob_pipeline.harmonisation.evidence import evidence
 from lnob_pipeline.mappings.load import MappingError, load_mappings
+from lnob_pipeline.official.catalogue import load_official
+from lnob_pipeline.publication.disclosure import disclose, visible_effects
+from lnob_pipeline.publication.release import publish
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions import ledger
 from lnob_pipeline.submissions.manifest import Manifest
 from lnob_pipeline.submissions.receive import receive, scan
 from lnob_pipeline.tables import Table
+from lnob_pipeline.validation.feedback import feedback_workbook
 from lnob_pipeline.validation.gate import GateError, validate
 from lnob_pipeline.validation.privacy import public_manifest
+from lnob_pipeline.warehouse import connect
 
 STAGES = ("submissions", "validation", "harmonisation", "estimation", "official", "gaps", "publication")
 PARTITIONED_STAGES = STAGES[:4]
@@ -132,7 +143,6 @@ def run_validation(settings: Settings, key: str) -> Step:
     )
     if (done := _stamped(settings, "validation", key, inputs)) is not None:
         return done
-    from lnob_pipeline.validation.feedback import feedback_workbook
 
     files = ledger.sealed_files(settings, key)
     checked = validate(live.manifest, live.version, files, mappings, settings)
@@ -178,9 +188,6 @@ def run_harmonisation(settings: Settings, key: str) -> Step:
     )
     if (done := _stamped(settings, "harmonisation", key, inputs)) is not None:
         return done
-    from lnob_pipeline.harmonisation.compile import harmonise
-    from lnob_pipeline.harmonisation.evidence import evidence
-    from lnob_pipeline.warehouse import connect
 
     instrument = mappings.instruments[manifest.instrument]
     frame = storage.read_table(settings.lake, tables.RESPONSES, key)
@@ -228,8 +235,6 @@ def run_estimation(settings: Settings, key: str) -> Step:
     )
     if (done := _stamped(settings, "estimation", key, inputs)) is not None:
         return done
-    from lnob_pipeline.estimation.plan import estimate_submission
-    from lnob_pipeline.warehouse import connect
 
     frame = tables.CITIZEN_ESTIMATES.empty()
     if promoted.manifest.data_type == "household_survey" and promoted.citizen_data:
@@ -250,8 +255,6 @@ def run_estimation(settings: Settings, key: str) -> Step:
 
 def run_official(settings: Settings, now: str) -> Step:
     """Stage 5: the catalogue and the observations of one official release."""
-    from lnob_pipeline.official.catalogue import load_official
-
     mappings = load_mappings(settings.mappings)
     bundled = settings.official_source == "bundled"
     sums = storage.sha256_file(settings.official / "SHA256SUMS") if bundled else now
@@ -272,10 +275,6 @@ def run_official(settings: Settings, now: str) -> Step:
 
 def run_gaps(settings: Settings) -> Step:
     """Stage 6: official and citizen side by side, the gaps, coverage and decisions."""
-    from lnob_pipeline.gaps.comparison import compare
-    from lnob_pipeline.gaps.coverage import coverage
-    from lnob_pipeline.gaps.typology import gaps
-
     mappings = load_mappings(settings.mappings)
     promoted = publishable(settings)
     keys = [item.submission_id for item in promoted]
@@ -318,10 +317,6 @@ def run_gaps(settings: Settings) -> Step:
 
 def run_publication(settings: Settings, now: str) -> Step:
     """Stage 7: disclosure control and the release. The same tables make the same release; then nothing is done."""
-    from lnob_pipeline.gaps.coverage import coverage
-    from lnob_pipeline.publication.disclosure import disclose, visible_effects
-    from lnob_pipeline.publication.release import publish
-
     mappings = load_mappings(settings.mappings)
     keys = [item.submission_id for item in publishable(settings)]
     unpartitioned = (
@@ -429,12 +424,17 @@ def promoted_submission(settings: Settings, key: str) -> Promoted | None:
 
 
 def publishable(settings: Settings) -> list[Promoted]:
-    """Accepted versions of live submissions that partner and community agree to publish, in order of their keys."""
+    """Accepted versions of live submissions that may be published, in order of their keys.
+
+    Partner and community agree and have not objected since, and the people who were asked agreed that data are shared.
+    """
     objections = withheld_submissions(decided(settings))
     return [
         item
         for item in promoted_submissions(settings)
-        if item.manifest.partner.publish and item.submission_id not in objections
+        if item.manifest.partner.publish
+        and item.submission_id not in objections
+        and (item.manifest.consent.obtained != "per_row" or "share_data" in item.manifest.consent.scopes)
     ]
 
 

@@ -111,7 +111,11 @@ def _comment(field: FormField, margin: str, choices: Choices | None) -> list[str
     ]
     comment = f"{margin}# "
     return [
-        part for line in lines for part in textwrap.wrap(line, 110, initial_indent=comment, subsequent_indent=comment)
+        part
+        for line in lines
+        for part in textwrap.wrap(
+            line, 110, initial_indent=comment, subsequent_indent=comment, break_on_hyphens=False, break_long_words=False
+        )
     ]
 
 

@@ -188,7 +188,7 @@ REASONS: dict[str, tuple[str, str]] = {
         "no row has one of the answers that mean consent ({affirmative})",
         "check the affirmative codes in the manifest (consent.affirmative) against the data",
     ),
-    "unreadable_file": ("{file}: {problem}", "{mend}"),
+    "unreadable_file": ("{problem}", "{mend}"),
     "too_many_rows": (
         "the file has {rows} rows and at most {limit} are read",
         "divide the hand-in into several, for example one for each area",

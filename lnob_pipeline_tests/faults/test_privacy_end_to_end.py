@@ -140,7 +140,7 @@ def _rejected(root: Path, home: Path) -> None:
 
     hand_ins.copy_sample(
         root, home, "ken-2019-no-consent", "ken-2019-other-consent",
-        consent=f'consent: {{column: "call {planter.phone()}", affirmative: ["{NAME}@example.org"], obtained: per_row}}',
+        consent=f'consent: {{obtained: per_row, column: "{planter.phone()}", affirmative: ["{NAME}@example.org"]}}',
     )  # fmt: skip
     hand_ins.copy_sample(
         root, home, "ken-2019-no-consent", "ken-2019-no-instrument", instrument=f"instrument: {planter.name()}"

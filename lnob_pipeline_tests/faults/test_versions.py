@@ -1,0 +1,150 @@
+"""Versions of one submission through the whole pipeline: corrected, wrongly corrected, sent again, withdrawn."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lnob_pipeline import storage
+from lnob_pipeline.pipeline import run_all
+from lnob_pipeline.settings import Settings
+from lnob_pipeline.submissions import ledger
+from lnob_pipeline_tests.faults import hand_ins
+
+KEY = "ind-2020-partly-bad"
+OTHER = "nga-2020-policy-review"
+
+
+@dataclass
+class Story:
+    """A home in which the same submission is handed in again and again; day by day."""
+
+    settings: Settings
+    folder: Path
+    day: int = 0
+
+    def run(self) -> list[str]:
+        """Run everything on the next day; the stages that changed something."""
+        self.day += 1
+        steps = run_all(self.settings, f"2026-11-{self.day:02d}T00:00:00Z")
+        assert [step for step in steps if step.texts.get("state") == "failed"] == []
+        return [step.stage for step in steps if step.changed]
+
+    def published(self, table: str) -> pl.DataFrame:
+        """A table of the latest release."""
+        return pl.read_parquet(self.settings.published / "latest" / f"{table}.parquet")
+
+    def release(self) -> str:
+        """The name of the latest release."""
+        return (self.settings.published / "latest").resolve().name
+
+    def source(self) -> dict[str, object]:
+        """The line of the submission in the list of sources."""
+        return self.published("sources").filter(pl.col("submission_id") == KEY).row(0, named=True)
+
+    def status(self) -> dict[str, object]:
+        """The line of the submission in `lnob status`."""
+        return ledger.status_table(self.settings).filter(pl.col("submission_id") == KEY).row(0, named=True)
+
+    def later_tables(self) -> dict[str, str]:
+        """sha256 of what stages 3 and 4 and the release hold of the submission."""
+        tables = ("responses", "harmonised_households", "harmonised_persons", "citizen_estimates")
+        found = {name: storage.sha256_file(self.settings.lake / name / f"{KEY}.parquet") for name in tables}
+        rows = self.published("citizen_estimates").filter(pl.col("submission_id") == KEY)
+        return found | {"published": rows.write_json()}
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Story:
+    home = hand_ins.make_home(tmp_path_factory.mktemp("original"), root)
+    hand_ins.copy_sample(root, home, OTHER)
+    folder = hand_ins.copy_sample(root, home, KEY)
+    story = Story(hand_ins.settings_of(home), folder)
+    story.run()
+    return story
+
+
+@pytest.fixture
+def story(original: Story, tmp_path: Path) -> Story:
+    """A copy of the home after its first run."""
+    home = original.settings.lake.parent.parent
+    shutil.copytree(home, tmp_path / "home", symlinks=True)
+    settings = hand_ins.settings_of(tmp_path / "home")
+    return Story(settings, settings.inbox / KEY[:3] / KEY, original.day)
+
+
+def test_the_same_content_again_does_nothing(story: Story) -> None:
+    before, release = story.later_tables(), story.release()
+    path = story.folder / "responses.csv"
+    path.write_bytes(path.read_bytes())  # copied once more, with another time of change
+    assert story.run() == []
+    assert story.later_tables() == before and story.release() == release
+    assert ledger.history(story.settings, KEY).height == 1
+
+
+def test_a_changed_file_supersedes(story: Story) -> None:
+    before, first = story.later_tables(), story.source()
+    path = story.folder / "responses.csv"
+    text = path.read_text("utf-8-sig")
+    path.write_text(text.replace("लकड़ी", "एलपीजी", 60), "utf-8")  # wood was gas
+    assert path.read_text("utf-8") != text
+    assert {"validation", "harmonisation", "estimation", "publication"} <= set(story.run())
+    second = story.source()
+    assert second["version"] != first["version"] and second["state"] in ledger.ACCEPTED
+    assert story.later_tables()["published"] != before["published"]
+    states = dict(ledger.history(story.settings, KEY).select("version", "state").iter_rows())
+    assert states == {first["version"]: "superseded", second["version"]: "received"}
+
+
+def test_a_rejected_correction_keeps_the_earlier_version_and_says_so(story: Story) -> None:
+    before, first = story.later_tables(), story.source()
+    path = story.folder / "responses.csv"
+    good = path.read_bytes()
+    lines = good.decode("utf-8-sig").splitlines()
+    path.write_text("\n".join([lines[0].replace("सहमति", "अन्य"), *lines[1:]]), "utf-8")  # no consent question any more
+    story.run()
+    assert story.later_tables() == before
+    assert story.source()["state"] == "rejected" and story.source()["version"] == first["version"]
+    status = story.status()
+    assert status["state"] == "rejected" and status["in_tables"] == first["version"]
+    assert f"version {str(first['version'])[:12]} stays in the tables" in str(status["reason"])
+    path.write_bytes(good)  # the partner goes back to the version before
+    story.run()
+    assert story.later_tables() == before and story.status()["state"] == first["state"]
+
+
+def test_an_unreadable_correction_keeps_the_earlier_version_and_says_so(story: Story) -> None:
+    before, first = story.later_tables(), story.source()
+    manifest = story.folder / "submission.yaml"
+    manifest.write_text(manifest.read_text("utf-8") + "\n  - [", "utf-8")
+    story.run()
+    assert story.later_tables() == before
+    assert story.source()["state"] == "unreadable" and story.status()["in_tables"] == first["version"]
+
+
+def test_a_withdrawn_submission_leaves_every_later_table_and_the_next_release(story: Story) -> None:
+    release = story.release()
+    manifest = story.folder / "submission.yaml"
+    manifest.write_text(manifest.read_text("utf-8") + "\nwithdrawn: true\n", "utf-8")
+    (story.folder / "responses.csv").unlink()  # a withdrawal needs no files
+    story.run()
+    lake = story.settings.lake
+    left = sorted(path.relative_to(lake).as_posix() for path in lake.rglob(f"*{KEY}*"))
+    assert left == [f"sealed_files/{KEY}.parquet", f"submissions/{KEY}.parquet"]
+    assert story.release() != release
+    for path in (story.settings.published / "latest").glob("*.parquet"):
+        frame = pl.read_parquet(path)
+        for column in {"submission_id", "subject"} & set(frame.columns):
+            assert path.stem == "sources" or KEY not in frame[column].to_list(), path.name
+        texts = frame.select(pl.col(pl.String)).write_csv()
+        assert path.stem == "sources" or KEY not in texts, path.name
+    source = story.source()
+    assert source["state"] == "withdrawn" and source["organisation"] is None and source["n_accepted"] is None
+    page = (story.settings.published / "latest" / "index.html").read_text("utf-8")
+    assert "Udaharan Volunteers" not in page
+    assert (story.settings.published / "releases" / release).is_dir()  # what was published once stays citable
+    assert story.run() == []
