@@ -147,7 +147,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
             },
             "agreement": {"identifier": draw(WORDS), "retention_until": draw(DATES)},
             "disclosure": {"organisation": draw(st.booleans()), "place": draw(st.booleans())},
-            "partner": {"publish": draw(st.booleans()), "date": draw(st.dates()), "represented_by": draw(WORDS)},
+            "partner": {"publish": draw(st.booleans()), "date": draw(DATES), "represented_by": draw(WORDS)},
             "files": files,
             "withdrawn": draw(st.booleans()),
         }
