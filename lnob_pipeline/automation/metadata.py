@@ -72,7 +72,7 @@ def results(step: Step, previews: dict[str, str] | None = None) -> Iterator[dg.M
 def materialisations(step: Step) -> Iterator[dg.AssetMaterialization]:
     """The same as events, for bulk work: one run reports the partitions of many submissions."""
     for key, metadata, version in _assets(step):
-        tags = {"dagster/data_version": version}
+        tags = {"dagster/data_version": version, "dagster/code_version": code_version()}
         yield dg.AssetMaterialization(key, partition=step.key, metadata=metadata, tags=tags)
 
 

@@ -12,6 +12,7 @@ Bangladesh and Nigeria national identity numbers, in the shapes in which people 
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Collection
 from typing import Any
@@ -139,13 +140,19 @@ def identifier_kinds(cells: pl.Series) -> pl.DataFrame:
     """
     text = ascii_digits(pl.col("cell"))
     compact = text.str.replace_all(r"([0-9])[\s().\-–]+(?:\b|$)", "$1")
-    candidates = (
-        pl.DataFrame({"cell": cells.cast(pl.String)})
-        .lazy()
-        .unique()
+    frame = pl.DataFrame({"cell": cells.cast(pl.String)})
+    found = (
+        frame.unique()
         .filter(text.str.contains(_CANDIDATE))
         .with_columns(text.alias("text"), compact.alias("compact"))
         .with_columns(pl.col("compact").str.extract(TWELVE_DIGITS, 1).alias("twelve"))
+    )
+    if found.is_empty():
+        nothing = pl.lit(None, dtype=pl.String)
+        return frame.with_columns(nothing.alias("certain"), nothing.alias("likely")).drop("cell")
+    long = found["twelve"].null_count() < found.height
+    candidates = (
+        found.lazy()
         .with_columns(
             pl.when(pl.col("text").str.contains(EMAIL))
             .then(pl.lit("email"))
@@ -156,7 +163,7 @@ def identifier_kinds(cells: pl.Series) -> pl.DataFrame:
             .when(
                 pl.col("text").str.contains(LETTERED_ID)
                 | pl.col("text").str.contains(CITIZENSHIP)
-                | verhoeff_holds(pl.col("twelve"))
+                | (verhoeff_holds(pl.col("twelve")) if long else pl.lit(False))
             )
             .then(pl.lit("national_id"))
             .alias("certain"),
@@ -169,11 +176,7 @@ def identifier_kinds(cells: pl.Series) -> pl.DataFrame:
         .select("cell", "certain", "likely")
         .collect()
     )
-    return (
-        pl.DataFrame({"cell": cells.cast(pl.String)})
-        .join(candidates, on="cell", how="left", maintain_order="left")
-        .select("certain", "likely")
-    )
+    return frame.join(candidates, on="cell", how="left", maintain_order="left").select("certain", "likely")
 
 
 def identifier_kind(cells: pl.Series) -> pl.Series:
@@ -181,6 +184,7 @@ def identifier_kind(cells: pl.Series) -> pl.Series:
     return identifier_kinds(cells).select(pl.coalesce("certain", "likely").alias("kind")).to_series()
 
 
+@functools.lru_cache(maxsize=1024)
 def looks_identifying(text: str) -> bool:
     """Whether one text (a file, sheet or column name) holds what looks like an identifier."""
     if re.search(_CANDIDATE, text.translate(_ASCII)) is None:

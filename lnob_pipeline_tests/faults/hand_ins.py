@@ -56,7 +56,7 @@ def copy_sample(root: Path, home: Path, key: str, new_key: str | None = None, **
     shutil.copytree(sample(root, key), target)
     text = (target / "submission.yaml").read_text("utf-8").replace(f"submission: {key}", f"submission: {target.name}")
     for field, line in changes.items():
-        text, n = re.subn(rf"(?m)^{field}:.*(?:\n[ ].*)*$", lambda _, line=line: line, text, count=1)
+        text, n = re.subn(rf"(?m)^{field}:.*(?:\n[ ].*)*$", line.replace("\\", r"\\"), text, count=1)
         assert n == 1, field
     (target / "submission.yaml").write_text(text, "utf-8")
     return target
@@ -257,10 +257,11 @@ def survey(
     for name, record in instrument.records.items():
         table = everything[record.table]
         keys = frozenset(k for k in (record.key, record.parent_key) if k) | {instrument.consent.column}
-        parents = everything[instrument.records[record.parent].table] if record.parent else None
-        if parents is not None:  # members of kept households only
-            chosen = set(parents[instrument.records[record.parent].key])
-            rows = [i for i, parent in enumerate(table[record.parent_key]) if parent in chosen]
+        links = table[record.parent_key] if record.parent_key else []
+        if record.parent is not None:  # members of kept households only
+            above = instrument.records[record.parent]
+            chosen = set(everything[above.table][above.key or ""])
+            rows = [i for i, parent in enumerate(links) if parent in chosen]
             for header in table:
                 table[header] = [table[header][i] for i in rows]
         elif keep is not None:
@@ -270,11 +271,11 @@ def survey(
         plant(table, record.columns, planter, last=n - 10, skip=keys)
         if name == instrument.consent.record:
             refuse(table, instrument.consent.column, "refused", planter, iter(range(n - 4, n)), keys)
-            refused_keys = set(table[record.key][n - 4 :])
-            if record.key == record.identity:  # the same telephone number as the id of two rows
+            refused_keys = set(table[record.key or ""][n - 4 :])
+            if record.key and record.key == record.identity:  # the same telephone number as the id of two rows
                 table[record.key][0] = table[record.key][1] = planter.phone()
         elif refused_keys:
-            rows = [i for i, parent in enumerate(table[record.parent_key]) if parent in refused_keys]
+            rows = [i for i, parent in enumerate(table[record.parent_key or ""]) if parent in refused_keys]
             for header in table:
                 if header not in keys:
                     for i in rows:
