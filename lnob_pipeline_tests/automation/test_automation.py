@@ -1,7 +1,6 @@
 """Sensor, schedule and bulk job: what starts a run, what does not, and what the event log holds afterwards."""
 
 import json
-import shutil
 from pathlib import Path
 
 import dagster as dg
@@ -13,21 +12,15 @@ from lnob_pipeline.automation.schedules import nightly_schedule
 from lnob_pipeline.automation.sensors import inbox_sensor
 from lnob_pipeline.pipeline import Step
 from lnob_pipeline.settings import Settings
+from lnob_pipeline_tests.homes import project_folder
 
 KEYS = ["ken-2019-no-consent", "nga-2020-policy-review"]
 
 
 @pytest.fixture
-def home(tmp_path: Path, root: Path) -> Path:
+def home(tmp_path: Path) -> Path:
     """A home whose inbox holds two small hand-ins, one of which is rejected."""
-    (tmp_path / "data").mkdir()
-    for name in ("indicator_mappings", "data/official"):
-        (tmp_path / name).symlink_to(root / name)
-    for key in KEYS:
-        shutil.copytree(
-            root / "data" / "submissions" / key[:3] / key, tmp_path / "data" / "submissions" / key[:3] / key
-        )
-    return tmp_path
+    return project_folder(tmp_path, KEYS)
 
 
 def tick(home: Path, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 
 from lnob_pipeline_tests.browser.chromium import NEEDS_CHROMIUM, chromium, pixels
+from lnob_pipeline_tests.homes import project_folder
 
 pytestmark = NEEDS_CHROMIUM
 PATIENCE = 150.0
@@ -70,14 +70,8 @@ def wait_for(what: str, ready: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    (home / "data").mkdir()
-    for name in ("indicator_mappings", "data/official"):
-        (home / name).symlink_to(root / name)
-    for key in ("ken-2019-no-consent", "nga-2020-policy-review"):
-        shutil.copytree(root / "data/submissions" / key[:3] / key, home / "data/submissions" / key[:3] / key)
-    return home
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return project_folder(tmp_path_factory.mktemp("home"), ["ken-2019-no-consent", "nga-2020-policy-review"])
 
 
 @pytest.fixture(scope="module")

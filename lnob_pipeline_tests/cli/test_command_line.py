@@ -1,7 +1,6 @@
 """The command line as a person and a script meet it: output, exit codes, nothing kept by `check`."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,20 +9,15 @@ from pathlib import Path
 import pytest
 
 from lnob_pipeline.settings import Settings
+from lnob_pipeline_tests.homes import project_folder
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with two small hand-ins, one of which is rejected."""
-    home = tmp_path_factory.mktemp("home")
-    (home / "data").mkdir()
-    for name in ("indicator_mappings", "data/official"):
-        (home / name).symlink_to(root / name)
-    for key in ("ken-2019-no-consent", "nga-2020-policy-review"):
-        shutil.copytree(root / "data/submissions" / key[:3] / key, home / "data/submissions" / key[:3] / key)
-    return home
+    return project_folder(tmp_path_factory.mktemp("home"), ["ken-2019-no-consent", "nga-2020-policy-review"])
 
 
 @pytest.fixture(scope="module")

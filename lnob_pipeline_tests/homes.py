@@ -1,0 +1,20 @@
+"""Project folders for tests: links to the repository's mappings and figures, outputs of their own."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def project_folder(folder: Path, submissions: Sequence[str] | None = None) -> Path:
+    """Fill a folder for Settings.load(home=...): copies of the named bundled hand-ins, or a link to the whole inbox."""
+    (folder / "data").mkdir()
+    for name in ("indicator_mappings", "data/official"):
+        (folder / name).symlink_to(ROOT / name)
+    inbox = folder / "data" / "submissions"
+    if submissions is None:
+        inbox.symlink_to(ROOT / "data" / "submissions")
+    for key in submissions or ():
+        shutil.copytree(ROOT / "data" / "submissions" / key[:3] / key, inbox / key[:3] / key)
+    return folder
