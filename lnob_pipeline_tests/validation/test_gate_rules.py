@@ -394,3 +394,19 @@ def test_rows_in_are_rows_accepted_quarantined_or_refused(judge, households, per
         )
         assert validated.responses.select("record", "row_number").is_unique().all()
         assert validated.responses.select("record", "record_key").is_unique().all()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"country": "XXX", "submission": "xxx-2019-survey"},
+        {"geography.level": "admin1", "geography.admin1": ["KE-99"]},
+        {"groups": ["dalits"]},
+    ],
+    ids=["country", "area", "group"],
+)
+def test_a_country_area_or_group_that_nobody_knows_rejects(judge, changes: dict[str, object]) -> None:
+    validated = judge(manifest=changes)
+    assert validated.state == "rejected"
+    assert failed(validated, "structure")
+    assert "manifest" in validated.outcome["reasons"][0]
