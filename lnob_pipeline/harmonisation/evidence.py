@@ -23,7 +23,7 @@ def evidence(
     """The table CITIZEN_EVIDENCE of one submission; empty for a survey.
 
     A score record without a column of groups holds the providers' scores of themselves. The area is named only where
-    the submission speaks of one first-level area and its manifest allows it.
+    the manifest allows it and all that stands behind a row comes from one first-level area.
     """
     if not instrument.statements or responses.is_empty():
         return CITIZEN_EVIDENCE.empty()
@@ -44,7 +44,7 @@ def evidence(
     connection.unregister("statements")
     connection.unregister("responses")
     areas = manifest.geography.admin1
-    named = areas[0] if len(areas) == 1 and manifest.disclosure.place else None
+    only = areas[0] if len(areas) == 1 else None
     scale = instrument.scale
     combined = pl.concat(frames, how="diagonal")
     return (
@@ -52,7 +52,7 @@ def evidence(
         .with_columns(
             submission_id=pl.lit(manifest.submission),
             iso3=pl.lit(manifest.country),
-            area=pl.lit(named, dtype=pl.String),
+            area=pl.when(manifest.disclosure.place).then(pl.coalesce("area", pl.lit(only, dtype=pl.String))),
             year=pl.lit(manifest.year, dtype=pl.Int32),
             scale_minimum=pl.when(pl.col("score").is_not_null()).then(
                 pl.lit(scale.minimum if scale else None, dtype=pl.Float64)
@@ -86,12 +86,13 @@ def _role(record: Record, role: str, present: list[str]) -> str | None:
 
 
 def _scores(name: str, record: Record, instrument: Instrument, present: list[str]) -> str:
-    group = _role(record, "group", present)
+    group, place = _role(record, "group", present), _role(record, "admin1", present) or "NULL::VARCHAR"
     return f"""
         SELECT statements.statement, statements.indicator, {group or "NULL::VARCHAR"} AS marginalised_group,
                {literal("score_card" if group else "provider_score")} AS evidence_type,
                avg(TRY_CAST({_role(record, "score", present)} AS DECIMAL(18, 6))) AS score,
                count(*) AS n_groups,
+               CASE WHEN count(DISTINCT {place}) = 1 THEN min({place}) END AS area,
                sum(TRY_CAST({_role(record, "participants", present) or "NULL::VARCHAR"} AS INTEGER)) AS n_participants
         FROM responses JOIN statements ON source_statement = {_role(record, "statement", present)}
         WHERE record = {literal(name)} AND TRY_CAST({_role(record, "score", present)} AS DOUBLE) IS NOT NULL
@@ -108,6 +109,7 @@ def _excerpts(name: str, record: Record, instrument: Instrument, present: list[s
             SELECT {_role(described, "document", present)} AS document,
                    any_value({_role(described, "kind", present)}) AS kind,
                    any_value({_role(described, "group", present)}) AS marginalised_group,
+                   any_value({_role(described, "admin1", present) or "NULL::VARCHAR"}) AS place,
                    sum(TRY_CAST({_role(described, "participants", present)} AS INTEGER)) AS participants
             FROM responses WHERE record = {literal(key)} GROUP BY 1),
         coded AS (
@@ -116,6 +118,7 @@ def _excerpts(name: str, record: Record, instrument: Instrument, present: list[s
             FROM responses JOIN statements ON source_statement = {_role(record, "statement", present)}
             WHERE record = {literal(name)} GROUP BY ALL)
         SELECT statement, indicator, marginalised_group, kind AS evidence_type, 'mentioned' AS finding,
+               CASE WHEN count(DISTINCT place) = 1 AND count(place) = count(*) THEN min(place) END AS area,
                count(*) AS n_groups, sum(participants) AS n_participants, sum(mentions) AS n_mentions
         FROM coded JOIN documents USING (document) GROUP BY ALL"""
 

@@ -143,11 +143,16 @@ def test_an_excerpt_with_two_tags_counts_once_for_each_and_documents_are_counted
                 "kind": Column(role="kind", codes={"FGD": "focus_group", "KII": "interview"}),
                 "who": Column(role="group", codes={"Refugees": "refugees"}),
                 "n": Column(role="participants"),
+                "where": Column(role="admin1"),
             },
         ),
     }
-    people = [("fgd1", "FGD", "Refugees", "8"), ("fgd2", "FGD", "Refugees", "6"), ("kii1", "KII", "", "1")]
-    rows = [{"record": "participant", "name": a, "kind": b, "who": c, "n": d} for a, b, c, d in people]
+    people = [
+        ("fgd1", "FGD", "Refugees", "8", "MW-C"),
+        ("fgd2", "FGD", "Refugees", "6", "MW-N"),
+        ("kii1", "KII", "", "1", "MW-N"),
+    ]
+    rows = [{"record": "participant", "name": a, "kind": b, "who": c, "n": d, "where": e} for a, b, c, d, e in people]
     coded = [
         ("1", "fgd1", "Water near the clinic"),
         ("1", "fgd1", "Staff respect"),
@@ -157,7 +162,7 @@ def test_an_excerpt_with_two_tags_counts_once_for_each_and_documents_are_counted
         ("4", "kii1", "A tag nobody mapped"),
     ]
     rows += [{"record": "highlight", "record_key": a, "document": b, "tag": c} for a, b, c in coded]
-    table = found(form("focus_group", tags), manifest("focus_group", ["MW-C"]), rows)
+    table = found(form("focus_group", tags), manifest("focus_group", ["MW-C", "MW-N"]), rows)
     columns = ["statement", "evidence_type", "marginalised_group", "n_groups", "n_participants", "n_mentions"]
     assert table.select(columns).rows() == [
         ("water_near", "focus_group", "refugees", 1, 8, 1),
@@ -165,6 +170,9 @@ def test_an_excerpt_with_two_tags_counts_once_for_each_and_documents_are_counted
         ("staff_respect", "interview", None, 1, 1, 1),
     ]
     assert table["score"].null_count() == 3
+    assert table["area"].to_list() == ["MW-C", None, "MW-N"]  # two areas behind a row: none is named
+    silent = found(form("focus_group", tags), manifest("focus_group", ["MW-C", "MW-N"], place=False), rows)
+    assert silent["area"].null_count() == 3
 
 
 def test_a_review_keeps_its_answer_and_its_source() -> None:
