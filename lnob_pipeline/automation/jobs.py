@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 
 from lnob_pipeline import storage, tables
-from lnob_pipeline.automation.metadata import materialisations
+from lnob_pipeline.automation.metadata import UPSTREAM, Input, materialisations
 from lnob_pipeline.automation.partitions import add_keys
 from lnob_pipeline.automation.resources import PipelineSettings, now
 from lnob_pipeline.gaps.checks import check_results as gap_checks
@@ -58,7 +58,7 @@ def _done(context: dg.OpExecutionContext, step: Step, settings: Settings) -> Non
     Checks are logged in the run: without a run, Dagster 1.13 can record a check of a partition only once.
     """
     if step.changed:
-        for event in materialisations(step):
+        for event in materialisations(step, _inputs(context.instance, step, settings)):
             context.log_event(event)
         for result in _checks(step, settings):
             context.log_event(_evaluation(result, step.key))  # type: ignore[arg-type]
@@ -68,6 +68,20 @@ def _done(context: dg.OpExecutionContext, step: Step, settings: Settings) -> Non
         context.log.warning(f"{step.key}: {problem}")
     for listener in listeners:
         listener(step)
+
+
+def _inputs(instance: dg.DagsterInstance, step: Step, settings: Settings) -> list[Input]:
+    """What a step was made from: the sha256 of the file (or `all partitions`), and its last event in the log."""
+    found = []
+    for table in UPSTREAM.get(step.stage, ()):
+        path = settings.lake / table / f"{step.key}.parquet" if step.key else settings.lake / f"{table}.parquet"
+        version = storage.sha256_file(path) if path.exists() else "all partitions"
+        partitions = [step.key] if step.key else None
+        records = instance.fetch_materializations(
+            dg.AssetRecordsFilter(dg.AssetKey(table), asset_partitions=partitions), limit=1
+        ).records
+        found.append(Input(table, version, str(records[0].storage_id) if records else "NULL"))
+    return found
 
 
 def _checks(step: Step, settings: Settings) -> Iterable[dg.AssetCheckResult]:

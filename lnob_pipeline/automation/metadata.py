@@ -6,6 +6,7 @@ Concept: https://docs.dagster.io (asset metadata, column schema, data versions).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -16,6 +17,17 @@ from lnob_pipeline.tables import Table
 
 OWNERS = ["team:secretariat"]
 RELEASE = "published_release"
+UPSTREAM = {
+    "validation": ("submissions", "sealed_files"),
+    "harmonisation": ("responses",),
+    "estimation": ("harmonised_households", "harmonised_persons"),
+    "gaps": ("citizen_estimates", "citizen_evidence", "sdg_catalogue", "official_observations"),
+    "publication": (
+        "comparison", "data_gaps", "coverage", "decisions", "citizen_estimates", "citizen_evidence", "sdg_catalogue",
+        "official_observations", "submissions", "validation_outcomes",
+    ),
+}  # fmt: skip
+"""Stage -> the assets that its own are made from."""
 
 
 def asset_spec(
@@ -69,10 +81,25 @@ def results(step: Step, previews: dict[str, str] | None = None) -> Iterator[dg.M
         yield dg.MaterializeResult(asset_key=key, metadata=metadata | preview, data_version=dg.DataVersion(version))
 
 
-def materialisations(step: Step) -> Iterator[dg.AssetMaterialization]:
-    """The same as events, for bulk work: one run reports the partitions of many submissions."""
+@dataclass(frozen=True)
+class Input:
+    """What a step was made from: asset, data version, and the place of its event in the log (NULL for none)."""
+
+    asset: str
+    version: str
+    pointer: str
+
+
+def materialisations(step: Step, inputs: Sequence[Input]) -> Iterator[dg.AssetMaterialization]:
+    """The same as events, for bulk work: one run reports the partitions of many submissions.
+
+    Without `inputs` the UI could not tell what an asset was made from, and would call it unsynced.
+    """
     for key, metadata, version in _assets(step):
         tags = {"dagster/data_version": version, "dagster/code_version": code_version()}
+        for item in inputs:
+            tags[f"dagster/input_data_version/{item.asset}"] = item.version
+            tags[f"dagster/input_event_pointer/{item.asset}"] = item.pointer
         yield dg.AssetMaterialization(key, partition=step.key, metadata=metadata, tags=tags)
 
 

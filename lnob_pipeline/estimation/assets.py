@@ -6,14 +6,14 @@ from typing import Any
 import dagster as dg
 
 from lnob_pipeline import tables
-from lnob_pipeline.automation.metadata import asset_spec, results
+from lnob_pipeline.automation.metadata import UPSTREAM, asset_spec, results
 from lnob_pipeline.automation.resources import PipelineSettings
 from lnob_pipeline.pipeline import run_estimation
 
 
 @dg.multi_asset(
     name="estimation_stage",
-    specs=[asset_spec(tables.CITIZEN_ESTIMATES, ["harmonised_households", "harmonised_persons"])],
+    specs=[asset_spec(tables.CITIZEN_ESTIMATES, UPSTREAM["estimation"])],
 )
 def estimation_stage(
     context: dg.AssetExecutionContext, settings: PipelineSettings

@@ -6,23 +6,22 @@ from typing import Any
 import dagster as dg
 
 from lnob_pipeline import storage, tables
-from lnob_pipeline.automation.metadata import asset_spec, results
+from lnob_pipeline.automation.metadata import UPSTREAM, asset_spec, results
 from lnob_pipeline.automation.policies import WHEN_ANYTHING_NEW
 from lnob_pipeline.automation.resources import PipelineSettings
 from lnob_pipeline.gaps.checks import CHECKS, check_results
 from lnob_pipeline.pipeline import run_gaps
 
-UPSTREAM = ("citizen_estimates", "citizen_evidence", "sdg_catalogue", "official_observations")
 PREVIEW = 15
 
 
 @dg.multi_asset(
     name="gaps_stage",
     specs=[
-        asset_spec(tables.COMPARISON, UPSTREAM, automation=WHEN_ANYTHING_NEW),
-        asset_spec(tables.DATA_GAPS, UPSTREAM, automation=WHEN_ANYTHING_NEW),
-        asset_spec(tables.COVERAGE, UPSTREAM, automation=WHEN_ANYTHING_NEW),
-        asset_spec(tables.DECISIONS, UPSTREAM, automation=WHEN_ANYTHING_NEW),
+        asset_spec(tables.COMPARISON, UPSTREAM["gaps"], automation=WHEN_ANYTHING_NEW),
+        asset_spec(tables.DATA_GAPS, UPSTREAM["gaps"], automation=WHEN_ANYTHING_NEW),
+        asset_spec(tables.COVERAGE, UPSTREAM["gaps"], automation=WHEN_ANYTHING_NEW),
+        asset_spec(tables.DECISIONS, UPSTREAM["gaps"], automation=WHEN_ANYTHING_NEW),
     ],
     check_specs=CHECKS,
     pool="publication",

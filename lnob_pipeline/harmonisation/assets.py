@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from lnob_pipeline import tables
-from lnob_pipeline.automation.metadata import asset_spec, results
+from lnob_pipeline.automation.metadata import UPSTREAM, asset_spec, results
 from lnob_pipeline.automation.resources import PipelineSettings
 from lnob_pipeline.mappings.load import MappingError, load_mappings
 from lnob_pipeline.pipeline import run_harmonisation
@@ -29,9 +29,9 @@ HOUSEHOLDS, PERSONS = _tables()
 @dg.multi_asset(
     name="harmonisation_stage",
     specs=[
-        asset_spec(HOUSEHOLDS, ["responses"]),
-        asset_spec(PERSONS, ["responses"]),
-        asset_spec(tables.CITIZEN_EVIDENCE, ["responses"]),
+        asset_spec(HOUSEHOLDS, UPSTREAM["harmonisation"]),
+        asset_spec(PERSONS, UPSTREAM["harmonisation"]),
+        asset_spec(tables.CITIZEN_EVIDENCE, UPSTREAM["harmonisation"]),
     ],
 )
 def harmonisation_stage(

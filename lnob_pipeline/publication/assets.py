@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from lnob_pipeline import tables
-from lnob_pipeline.automation.metadata import OWNERS, RELEASE, results
+from lnob_pipeline.automation.metadata import OWNERS, RELEASE, UPSTREAM, results
 from lnob_pipeline.automation.policies import WHEN_ANYTHING_NEW
 from lnob_pipeline.automation.resources import PipelineSettings, now
 from lnob_pipeline.pipeline import code_version, run_publication
@@ -19,10 +19,7 @@ from lnob_pipeline.publication.checks import CHECKS, check_results
     specs=[
         dg.AssetSpec(
             RELEASE,
-            deps=[
-                "comparison", "data_gaps", "coverage", "decisions", "citizen_estimates", "citizen_evidence",
-                "sdg_catalogue", "official_observations", "submissions", "validation_outcomes",
-            ],
+            deps=UPSTREAM["publication"],
             description="A dated, frozen set of outputs: " + ", ".join(table.name for table in tables.RELEASE_TABLES),
             group_name="publication",
             owners=OWNERS,
@@ -34,7 +31,7 @@ from lnob_pipeline.publication.checks import CHECKS, check_results
     ],
     check_specs=CHECKS,
     pool="publication",
-)  # fmt: skip
+)
 def publication_stage(settings: PipelineSettings) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Disclosure control, then one release folder and `latest`."""
     step = run_publication(settings.load(), now())

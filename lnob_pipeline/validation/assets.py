@@ -6,21 +6,19 @@ from typing import Any
 import dagster as dg
 
 from lnob_pipeline import storage, tables
-from lnob_pipeline.automation.metadata import asset_spec, results
+from lnob_pipeline.automation.metadata import UPSTREAM, asset_spec, results
 from lnob_pipeline.automation.resources import PipelineSettings
 from lnob_pipeline.pipeline import run_validation
 from lnob_pipeline.validation.checks import CHECKS, check_results
-
-UPSTREAM = ("submissions", "sealed_files")
 
 
 @dg.multi_asset(
     name="validation_stage",
     specs=[
-        asset_spec(tables.RESPONSES, UPSTREAM),
-        asset_spec(tables.QUARANTINE, UPSTREAM),
-        asset_spec(tables.VALIDATION_RESULTS, UPSTREAM),
-        asset_spec(tables.VALIDATION_OUTCOMES, UPSTREAM),
+        asset_spec(tables.RESPONSES, UPSTREAM["validation"]),
+        asset_spec(tables.QUARANTINE, UPSTREAM["validation"]),
+        asset_spec(tables.VALIDATION_RESULTS, UPSTREAM["validation"]),
+        asset_spec(tables.VALIDATION_OUTCOMES, UPSTREAM["validation"]),
     ],
     check_specs=CHECKS,
 )

@@ -100,8 +100,10 @@ def interface(home: Path) -> Iterator[Interface]:
 
 
 def test_every_asset_is_there_and_the_finished_run_too(interface: Interface) -> None:
-    nodes = interface.ask("{assetNodes{assetKey{path}}}")["assetNodes"]
+    nodes = interface.ask("{assetNodes{assetKey{path} staleStatus}}")["assetNodes"]
     assert {node["assetKey"]["path"][-1] for node in nodes} == ASSETS
+    synced = {node["assetKey"]["path"][-1] for node in nodes if node["staleStatus"] == "FRESH"}
+    assert synced >= {"official_observations", "data_gaps", "published_release"}
     runs = interface.ask("{runsOrError{... on Runs{results{jobName status}}}}")["runsOrError"]["results"]
     assert {"jobName": "whole_job", "status": "SUCCESS"} in runs
     assert not [run for run in runs if run["jobName"] == "submission_job"]  # validated hand-ins are left alone
