@@ -158,13 +158,13 @@ def check(
     """Check a hand-in as the secretariat would (stages 1 and 2). Nothing is kept."""
     from lnob_pipeline import storage, tables
     from lnob_pipeline.automation.resources import now
-    from lnob_pipeline.pipeline import feedback_path, run_validation
+    from lnob_pipeline.pipeline import clean_manifest, feedback_path, run_validation
     from lnob_pipeline.submissions.receive import receive
 
     with tempfile.TemporaryDirectory() as temporary:
         lake = Path(temporary) / "lake"
         settings = Settings.load(lake=lake, sealed=lake / "sealed")
-        received = receive(settings, folder, now())
+        received = receive(settings, folder, now(), clean_manifest)
         for problem in received.problems:
             out.print(f"- {problem}", markup=False, highlight=False)
         if received.state == "withdrawn":

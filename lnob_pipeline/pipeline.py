@@ -114,10 +114,15 @@ def code_version() -> str:
     return digest.hexdigest()[:16]
 
 
+def clean_manifest(manifest: Manifest) -> Manifest:
+    """The manifest as it may be kept: what looks like an identifier in its texts rests in the inbox alone."""
+    return public_manifest(manifest)[0]
+
+
 @_private
 def run_submissions(settings: Settings, key: str, now: str) -> Step:
     """Stage 1 for one hand-in: read the manifest, seal the files, keep the ledger. `now`: ISO 8601, UTC."""
-    received = receive(settings, settings.inbox / key.split("-", maxsplit=1)[0] / key, now)
+    received = receive(settings, settings.inbox / key.split("-", maxsplit=1)[0] / key, now, clean_manifest)
     if received.state == "withdrawn":
         _forget(settings, key)
     outputs = [_in_place(settings, table, key) for table in (tables.SUBMISSIONS, tables.SEALED_FILES)]
@@ -413,7 +418,7 @@ def promoted_submissions(settings: Settings, key: str | None = None) -> list[Pro
     for item in ledger.promoted(settings, key):
         outcome = ledger.outcome(settings, item).row(0, named=True)
         share, citizen_data = outcome["quarantine_share"] or 0.0, outcome["citizen_data"]
-        manifest, _ = public_manifest(item.manifest)
+        manifest = clean_manifest(item.manifest)
         found.append(Promoted(item.submission_id, item.version, manifest, share, citizen_data))
     return found
 

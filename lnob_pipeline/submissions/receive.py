@@ -27,7 +27,7 @@ import stat
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import polars as pl
@@ -151,8 +151,16 @@ def public_name(path: str, role: str, identifies: Callable[[str], bool]) -> str:
     return name
 
 
-def receive(settings: Settings, folder: Path, received_at: str) -> Received:
+def receive(
+    settings: Settings,
+    folder: Path,
+    received_at: str,
+    clean: Callable[[Manifest], Manifest] = lambda manifest: manifest,
+) -> Received:
     """Take in one folder of the inbox; see the rules above. `received_at`: ISO 8601, UTC.
+
+    `clean` takes out of the manifest what looks like an identifier, before the ledger keeps it; the scanner belongs to
+    validation, so the caller hands it in. The version is that of the manifest as handed in.
 
     Never raises for what a partner did. Raises OSError where our own disk cannot be written.
     """
@@ -164,6 +172,8 @@ def receive(settings: Settings, folder: Path, received_at: str) -> Received:
     if not any(os.path.lexists(folder / name) for name in MANIFEST_NAMES):
         return _without_manifest(settings, submission)
     content = _look(settings, folder)
+    if content.manifest is not None:
+        content = replace(content, manifest=clean(content.manifest))
     files = content.files if content.state == "received" else []
     try:
         for file, digest, _ in files:

@@ -195,7 +195,8 @@ def looks_identifying(text: str) -> bool:
 def public_manifest(manifest: Manifest) -> tuple[Manifest, list[str]]:
     """The manifest without the texts that hold what looks like an identifier, and the names of their fields.
 
-    Some texts of a manifest are published: whom the data speak of, who handed them in, the number of the agreement.
+    Some texts of a manifest are published: whom the data speak of, who handed them in, the number of the agreement. A
+    manifest that was cleaned once names the same fields again.
     """
     names: list[str] = []
 
@@ -204,7 +205,7 @@ def public_manifest(manifest: Manifest) -> tuple[Manifest, list[str]]:
             return {key: cleaned(item, f"{name}.{key}" if name else key) for key, item in value.items()}
         if isinstance(value, list):
             return [cleaned(item, name) for item in value]
-        if isinstance(value, str) and name != "submission" and looks_identifying(value):
+        if isinstance(value, str) and name != "submission" and (value == NOT_SHOWN or looks_identifying(value)):
             names.append(name)
             return NOT_SHOWN
         return value
