@@ -28,7 +28,12 @@ class Model(BaseModel):
 
 
 class Variable(Model):
-    """One harmonised question. `type` code: one code; codes: several; number; text; date."""
+    """One harmonised question. `type` code: one code; codes: several; number; text; date.
+
+    `question` is what to ask, by language (BCP 47), for forms that are built from the bank and for matching forms that
+    were not; `asked_if` is the condition under which it is asked at all. A sensitive variable is kept only where a
+    special protocol was in force.
+    """
 
     label: str
     unit: VariableUnit
@@ -38,6 +43,10 @@ class Variable(Model):
     measure: str | None = None
     minimum: float | None = None
     maximum: float | None = None
+    question: dict[str, str] = {}
+    code_labels: dict[str, dict[str, str]] = {}
+    asked_if: str | None = None
+    sensitive: bool = False
     source: str
 
     @model_validator(mode="after")
@@ -52,19 +61,35 @@ class Variable(Model):
 
 
 class DerivedVariable(Model):
-    """A variable computed from others by an expression; always coded.
+    """A variable computed from others by an expression: a code or a number.
 
     A form that lacks one of the questions cannot give the variable, except for those named `optional`: without them the
-    expression still classifies everybody.
+    expression still classifies everybody. Derived variables may rest on each other, never in a circle.
+
+    `members` makes a variable of the household from its persons: the expression is then a condition over variables of
+    persons, and the codes are yes and no. `any`: yes where it holds for a member, no where it is known not to hold for
+    every member, else unknown; `all`: the other way round; a household without a roster has no such variable.
     """
 
     label: str
     unit: VariableUnit
-    type: Literal["code"]
-    codes: dict[str, str]
+    type: Literal["code", "number"]
+    codes: dict[str, str] = {}
+    measure: str | None = None
     expression: str
+    members: Literal["any", "all"] | None = None
     optional: list[str] = []
     source: str
+
+    @model_validator(mode="after")
+    def _type_and_codes_agree(self) -> DerivedVariable:
+        if (self.type == "code") != bool(self.codes):
+            raise ValueError("a derived variable of type code lists its codes, a number does not")
+        if self.type == "number" and self.measure is None:
+            raise ValueError("a number says its measure (minutes, persons, years ...)")
+        if self.members and (self.unit != "household" or set(self.codes) != {"yes", "no"}):
+            raise ValueError("members makes a yes/no variable of the household from its persons")
+        return self
 
 
 class VariableFile(Model):
@@ -102,8 +127,16 @@ class GroupFile(Model):
     groups: dict[Identifier, Group]
 
 
+class Parameter(Model):
+    """A number that differs between countries (entry age of primary school), usable in expressions by its name."""
+
+    label: str
+    unit: str
+    source: str
+
+
 class Country(Model):
-    """A country of the partnership."""
+    """A country of the partnership; `parameters` holds a number for each parameter that is known for it."""
 
     m49: Annotated[str, Field(pattern=r"^\d{3}$")]
     name: str
@@ -111,11 +144,13 @@ class Country(Model):
     calendar: Literal["gregorian", "bikram_sambat"]
     phone: str
     admin1: dict[str, str]
+    parameters: dict[Identifier, float] = {}
 
 
 class CountryFile(Model):
-    """The countries of the partnership by ISO 3166-1 alpha-3 code."""
+    """The countries of the partnership by ISO 3166-1 alpha-3 code, and the parameters that expressions may name."""
 
+    parameters: dict[Identifier, Parameter] = {}
     countries: dict[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], Country]
 
 
@@ -157,18 +192,103 @@ class Share(Model):
     missing: dict[MissingKind, MissingRule]
 
 
+class Quantity(Model):
+    """A number (`value`, an expression) over the rows where `universe` holds; a missing answer leaves the row out."""
+
+    universe: str
+    value: str
+
+
+class DeprivationItem(Model):
+    """One item of a count-based score: who is deprived in it."""
+
+    label: str
+    deprived: str
+
+
+class NationalCutoff(Model):
+    """The weights of the items and the cut-off by which a country counts, as it published them."""
+
+    weights: dict[Identifier, Annotated[float, Field(gt=0)]]
+    cutoff: Annotated[float, Field(gt=0, le=1)]
+    source: str
+
+    @model_validator(mode="after")
+    def _weights_add_up(self) -> NationalCutoff:
+        if abs(sum(self.weights.values()) - 1) > 1e-6:
+            raise ValueError(f"the weights add up to {sum(self.weights.values()):.6f}, not to 1")
+        return self
+
+
+class Score(Model):
+    """A count of weighted deprivations (Alkire and Foster 2011): poor is who reaches the national cut-off.
+
+    `give` headcount: the share of the poor; intensity: the mean score of the poor; adjusted_headcount: their product.
+    A country without national weights has no such estimate. A row with an unknown item is left out.
+    """
+
+    universe: str
+    items: dict[Identifier, DeprivationItem]
+    national: dict[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], NationalCutoff]
+    give: Literal["headcount", "intensity", "adjusted_headcount"]
+
+    @model_validator(mode="after")
+    def _items_exist(self) -> Score:
+        for iso3, national in self.national.items():
+            if strange := set(national.weights) - set(self.items):
+                raise ValueError(f"{iso3} weighs {', '.join(sorted(strange))}, which is no item")
+        return self
+
+
+class RaschScale(Model):
+    """Probability to lie above a threshold of a global scale, by the Rasch model (FAO, FIES).
+
+    `items`: yes/no variable -> severity of the item on the global scale (mean 0, standard deviation 1 over the items);
+    `threshold`: severity on the same scale.
+    """
+
+    universe: str
+    items: Annotated[dict[Identifier, float], Field(min_length=3)]
+    threshold: float
+
+
+STATISTICS = {
+    "proportion": "shares",
+    "mean_of_shares": "shares",
+    "composite": "shares",
+    "mean": "mean",
+    "ratio": "ratio",
+    "score": "score",
+    "rasch": "rasch",
+}
+"""Statistic -> the part of the measure that describes it."""
+
+
+class RatioOf(Model):
+    """Sum of one quantity over the sum of another, times `per` (births per 1,000 women)."""
+
+    numerator: Quantity
+    denominator: Quantity
+    per: Literal[1, 100, 1000] = 1
+
+
 class Measure(Model):
     """How a series is computed from variables.
 
     unit: household (each household counts household_weight x weight_by), person (household weight) or respondent
-    (household weight x eligible adults). statistic: proportion (one share) or mean_of_shares (several, each with its
-    own denominator).
+    (household weight x eligible adults). statistic: proportion (one share), mean_of_shares (several, each with its own
+    denominator), composite (several conditions that must all hold; a row with one unknown is left out), mean, ratio,
+    score (count-based), rasch (a scale by the Rasch model).
     """
 
     unit: VariableUnit
     weight: Literal["household", "household_size", "person", "respondent"]
-    statistic: Literal["proportion", "mean_of_shares"]
-    shares: Annotated[list[Share], Field(min_length=1)]
+    statistic: Literal["proportion", "mean_of_shares", "composite", "mean", "ratio", "score", "rasch"]
+    shares: list[Share] = []
+    mean: Quantity | None = None
+    ratio: RatioOf | None = None
+    score: Score | None = None
+    rasch: RaschScale | None = None
     self_report: bool = False
 
     @model_validator(mode="after")
@@ -176,49 +296,101 @@ class Measure(Model):
         allowed = {"household": {"household", "household_size"}, "person": {"person"}, "respondent": {"respondent"}}
         if self.weight not in allowed[self.unit]:
             raise ValueError(f"a measure of unit {self.unit} cannot be weighted by {self.weight}")
+        return self
+
+    @model_validator(mode="after")
+    def _statistic_is_described(self) -> Measure:
+        given = {name for name in set(STATISTICS.values()) if getattr(self, name)}
+        if given != {STATISTICS[self.statistic]}:
+            raise ValueError(f"a {self.statistic} is described by {STATISTICS[self.statistic]} and nothing else")
         if self.statistic == "proportion" and len(self.shares) != 1:
-            raise ValueError("a proportion has one share; several make a mean_of_shares")
+            raise ValueError("a proportion has one share; several make a mean_of_shares or a composite")
+        if self.statistic in ("mean_of_shares", "composite") and len(self.shares) < 2:
+            raise ValueError(f"a {self.statistic} has several shares; one makes a proportion")
+        if self.statistic == "composite" and len({share.universe for share in self.shares}) > 1:
+            raise ValueError("the shares of a composite have one universe")
         return self
 
 
 class Series(Model):
-    """An official series of the indicator: the slice that stands for the whole, and the measure that matches it."""
+    """An official series of the indicator: the slice that stands for the whole, and the measure that matches it.
+
+    Without a measure nothing is computed for it: citizen data can give evidence, or a component beside it.
+    """
 
     code: Annotated[str, Field(pattern=r"^[A-Z0-9_]+$")]
     title: str
     unit: str
     headline: dict[str, str] = {}
-    match: Literal["exact", "adapted", "proxy"]
+    match: Literal["exact", "adapted", "proxy"] | None = None
     adapted_because: str | None = None
-    measure: Measure
+    not_computed_because: str | None = None
+    measure: Measure | None = None
 
     @model_validator(mode="after")
     def _adapted_says_why(self) -> Series:
-        if (self.match != "exact") != bool(self.adapted_because):
+        if (self.match in ("adapted", "proxy")) != bool(self.adapted_because):
             raise ValueError("a measure that is adapted or a proxy says why (adapted_because), an exact one does not")
+        if (self.measure is None) != bool(self.not_computed_because) or (self.measure is None) != (self.match is None):
+            raise ValueError("a series has a measure and its match, or says why it is not computed")
         return self
+
+
+class Component(Model):
+    """A part or a proxy of the indicator, published under its own code and never as the official series.
+
+    `because` says what it lacks to be the series.
+    """
+
+    code: Annotated[str, Field(pattern=r"^LNOB_[A-Z0-9_]+$")]
+    title: str
+    unit: str
+    because: str
+    measure: Measure
 
 
 class Breakdowns(Model):
     """`required` by the title or the metadata of the indicator, `lnob` by the pledge; `crossings` required together.
 
     `outside_universe` names the categories that the universe rules out (no men in 5.3.1), so that nobody misses them.
+    `not_carried` names what the metadata ask for and the project has no breakdown for (type of tenure), and why.
     """
 
     required: list[str]
     lnob: list[str]
     crossings: list[list[str]] = []
     outside_universe: dict[str, list[str]] = {}
+    not_carried: dict[str, str] = {}
+
+
+class Definition(Model):
+    """The definition that was coded: its version, the days between which it is in force, and the sheet it stands in.
+
+    `version` is compared with the versions that the official series follows: where they differ nothing stands on one
+    line. `valid_from` and `valid_to` are as far as they are known.
+    """
+
+    version: Annotated[str, Field(pattern=r"^\d{4}(-\d{2})?$")]
+    valid_from: datetime.date | None = None
+    valid_to: datetime.date | None = None
+    sheet: str
+    read: datetime.date | None = None
 
 
 class Indicator(Model):
-    """One SDG indicator: what it means, how citizen data can compute it, who may serve it."""
+    """One SDG indicator: what it means, how citizen data can compute it, who may serve it.
+
+    `availability` is how a partner's survey can serve it: A with the questions of the bank, B with a demanding module
+    or design, C a component or proxy only, D evidence only.
+    """
 
     indicator: Annotated[str, Field(pattern=r"^\d{1,2}\.[0-9a-z]{1,2}\.\d{1,2}[a-z]?$")]
     title: str
-    definition_version: str
+    definition: Definition
     official_definition_versions: list[str]
+    availability: Literal["A", "B", "C", "D"]
     series: Annotated[list[Series], Field(min_length=1)]
+    components: list[Component] = []
     reference_period: str
     breakdowns: Breakdowns
     sensitive: bool = False
@@ -233,6 +405,17 @@ class Indicator(Model):
         """The goal, as text."""
         return self.indicator.split(".")[0]
 
+    @property
+    def definition_version(self) -> str:
+        """The version of the definition that was coded."""
+        return self.definition.version
+
+    @property
+    def computed(self) -> dict[str, Series | Component]:
+        """Code -> what is computed from variables: series with a measure, then components."""
+        items: list[Series | Component] = [*self.series, *self.components]
+        return {item.code: item for item in items if item.measure is not None}
+
 
 class Column(Model):
     """How one source column answers a variable, or why it is left out.
@@ -240,6 +423,8 @@ class Column(Model):
     `codes` maps what is in the file to the codes of the variable. `positive` names the source codes that mean yes where
     the variable is a yes/no one: polarity is said, never assumed. `missing` lists the source codes for each missing
     kind. `multiply` turns the source's measure into the variable's. `select` multiple: codes joined by `separator`.
+    `aliases` are other headers of the same question: renamed in another form version, its label in any language.
+    `choices` names a list of the instrument: a cell that holds a label of the list is read as its code.
     `role` is for evidence (score cards, discussions, interviews, reviews): what part of a statement the column holds.
     """
 
@@ -252,6 +437,8 @@ class Column(Model):
         | None
     ) = None
     reason: str | None = None
+    aliases: list[str] = []
+    choices: str | None = None
     codes: dict[str, str] = {}
     positive: list[str] = []
     negative: list[str] = []
@@ -318,13 +505,19 @@ class Review(Model):
 
 
 class Instrument(Model):
-    """One version of one questionnaire: how it says the variables."""
+    """One questionnaire: how it says the variables.
+
+    `versions` are the form versions that it covers (all, if empty); `choices` are its lists: code -> labels in any
+    language.
+    """
 
     instrument: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     title: str
     version: str
     data_type: Literal["household_survey", "score_card", "focus_group", "interview", "policy_review"]
     languages: list[str]
+    versions: list[str] = []
+    choices: dict[str, dict[str, list[str]]] = {}
     calendar_columns: dict[str, Literal["bikram_sambat_possible"]] = {}
     consent: Consent | None = None
     records: dict[Identifier, Record]
