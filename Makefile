@@ -15,11 +15,12 @@ test: $(STAMP)  ## all tests
 ui: $(STAMP)  ## the Dagster UI on this machine, history kept
 	$(BIN)/lnob ui
 
-check: $(STAMP)  ## format, lint, types, mappings
+check: $(STAMP)  ## format, lint, types, mappings, pages
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lnob lint
+	$(BIN)/lnob docs --check
 
 bench: $(STAMP)  ## benchmarks: ratios measured in one run
 	$(BIN)/python -m benchmarks.pipeline

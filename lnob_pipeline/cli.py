@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from lnob_pipeline import __version__
+from lnob_pipeline import __version__, cli_docs, cli_form, cli_map
 from lnob_pipeline.mappings.load import MappingError, load_mappings
 from lnob_pipeline.settings import Settings
 
@@ -39,6 +39,9 @@ app = typer.Typer(
     help="From citizen data to SDG gaps. "
     "Exit codes: 0 all is well, 2 wrong command or setting, 3 something was not accepted.",
 )
+app.add_typer(cli_form.app, name="form")
+app.command()(cli_docs.docs)
+app.add_typer(cli_map.app, name="map")
 out = Console(width=None if sys.stdout.isatty() else 150)
 err = Console(stderr=True, soft_wrap=True)
 

@@ -195,15 +195,17 @@ def run_harmonisation(settings: Settings, key: str) -> Step:
         return done
 
     instrument = mappings.instruments[manifest.instrument]
-    frame = storage.read_table(settings.lake, tables.RESPONSES, key)
+    # A scan: of a large survey only the mapped columns are read, record by record.
+    scan = pl.scan_parquet(storage.table_path(settings.lake, tables.RESPONSES, key))
     households, persons = tables.harmonised_households(mappings), tables.harmonised_persons(mappings)
     numbers: dict[str, float] = {}
     texts: dict[str, str] = {}
     with connect(threads=1) as connection:
+        frame = scan.collect() if instrument.statements else tables.RESPONSES.empty()
         found = evidence(connection, manifest, instrument, frame)
         outputs = [_write(settings, found, tables.CITIZEN_EVIDENCE, key)]
         if instrument.data_type == "household_survey":
-            result = harmonise(connection, instrument, frame, mappings, settings.unmapped_share_limit)
+            result = harmonise(connection, instrument, scan, mappings, settings.unmapped_share_limit)
             outputs.append(_write(settings, result.households, households, key))
             outputs.append(_write(settings, result.persons, persons, key))
             stopped = sorted(name for name, (_, _, stops) in result.unmapped.items() if stops)

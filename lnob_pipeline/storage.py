@@ -104,27 +104,41 @@ def in_form(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
 
     Raises pl.exceptions.PolarsError where a column is absent or a value does not fit its type.
     """
+    return _as_text(_ordered(frame, table), table)
+
+
+def _ordered(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """The columns and rows of `in_form`; columns of codes (Enum) and absent ones (Null) may not be text yet."""
     extra = [name for name in frame.columns if name not in table.schema] if table.open else []
-    shaped = frame.select(*(pl.col(name).cast(kind) for name, kind in table.schema.items()), *sorted(extra))
+    compact = [name for name in table.schema if isinstance(frame.schema.get(name), pl.Enum | pl.Null)]
+    shaped = frame.select(
+        *(name if name in compact else pl.col(name).cast(kind) for name, kind in table.schema.items()), *sorted(extra)
+    )
+    if not shaped.select(table.key).is_duplicated().any():
+        return shaped.sort(table.key, nulls_last=True)
     keys = [*table.key, *(name for name in shaped.columns if name not in table.key)]
-    return shaped.sort(keys, nulls_last=True, maintain_order=True)
+    return _as_text(shaped, table).sort(keys, nulls_last=True, maintain_order=True)
+
+
+def _as_text(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
+    return frame.with_columns(pl.col(name).cast(kind) for name, kind in table.schema.items())
 
 
 def write_table(frame: pl.DataFrame, table: Table, path: Path) -> str:
-    """Write one Parquet file of a table (zstd, one chunk, descriptions in the Arrow metadata); return its sha256."""
+    """Write one Parquet file of a table (zstd, descriptions in the Arrow metadata); return its sha256.
+
+    One row group at a time becomes text: a large survey with many codes takes little memory till then.
+    """
     if table.visibility != "public":
         private_folder(path.parent)
-    shaped = in_form(frame, table)
-    arrow = shaped.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(table.arrow(shaped.columns))
+    ordered = _ordered(frame, table)
+    schema = table.arrow(ordered.columns)
     with written_whole(path) as temporary:
-        pq.write_table(
-            arrow,
-            temporary,
-            compression="zstd",
-            row_group_size=ROW_GROUP_SIZE,
-            write_page_checksum=True,
-            store_schema=True,
-        )
+        with pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer:
+            for start in range(0, max(ordered.height, 1), ROW_GROUP_SIZE):
+                part = _as_text(ordered.slice(start, ROW_GROUP_SIZE), table).rechunk()
+                arrow = part.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
+                writer.write_table(arrow, ROW_GROUP_SIZE)
         return sha256_file(temporary)
 
 

@@ -100,7 +100,8 @@ SUBMISSION = _text("submission_id", "Identifier of the hand-in: <iso3>-<year>-<s
 VERSION = _text("version", "Content hash of the hand-in: sha256 over the manifest and the files")
 ISO3 = _text("iso3", "Country, ISO 3166-1 alpha-3")
 INDICATOR = _text("indicator", "SDG indicator")
-SERIES = _text("series", "UN series code")
+SERIES = _text("series", "UN series code; codes that start with LNOB_ are components, never an official series")
+UNIT = _text("unit", "Unit of the numbers, that of the series: PERCENT, PER_1000 ...")
 STRATUM_DIMENSIONS = ("sex", "age", "location", "disability", "wealth", "marginalised_group")
 STRATUM = (
     _text("stratum", "Breakdown cell as name=code joined by ';' in the order of the dimensions; _T is the headline"),
@@ -265,12 +266,21 @@ _ESTIMATE_COLUMNS = (
     _integer("year", "Year of the middle day of collection"),
     _text("area_level", "national, admin1, admin2 or community"),
     _text("area", "First-level areas the estimate speaks for, ISO 3166-2 joined by ','; null where not to be named"),
-    _text("population", "Whom the number speaks of: persons of the area, or respondents of the group"),
-    _number("estimate", "Estimate", "percent"),
-    _number("standard_error", "Design-based standard error; null unless a probability sample", "percentage points"),
-    _number("ci_low", "Lower end of the 95 % logit interval; null unless a probability sample", "percent"),
-    _number("ci_high", "Upper end of the 95 % logit interval; null unless a probability sample", "percent"),
-    _integer("n", "Unweighted number of units in the denominator"),
+    _text("population", "Whom the number speaks of: persons, adults or households of the area, or respondents"),
+    UNIT,
+    _number("estimate", "Estimate", "unit of the series"),
+    _number("standard_error", "Design-based standard error; null unless a probability sample", "unit of the series"),
+    _number(
+        "ci_low",
+        "Lower end of the 95 % interval (logit for shares, t for means); null unless a probability sample",
+        "unit of the series",
+    ),
+    _number(
+        "ci_high",
+        "Upper end of the 95 % interval (logit for shares, t for means); null unless a probability sample",
+        "unit of the series",
+    ),
+    _integer("n", "Unweighted number of units in the denominator; households where they answer for their members"),
     _integer("n_clusters", "Primary sampling units with units of the stratum; null unless a probability sample"),
     _integer("degrees_of_freedom", "Clusters less strata in the domain; null unless a probability sample"),
     _number("design_effect", "Variance over that of a simple random sample; null unless a probability sample"),
@@ -294,7 +304,9 @@ CITIZEN_ESTIMATES = Table(
     ("submission_id", "series", "stratum"),
     (
         *_ESTIMATE_COLUMNS,
-        _integer("n_numerator", "Unweighted number of units in the numerator; kept for disclosure control"),
+        _integer(
+            "n_numerator", "Unweighted number of units in the numerator, or whose number is not zero; for disclosure"
+        ),
         _flag("sensitive", "The indicator or the group is sensitive"),
     ),
     partitioned=True,
@@ -361,18 +373,19 @@ COMPARISON = Table(
         INDICATOR,
         SERIES,
         *STRATUM,
+        UNIT,
         _text("relation", "same_line (class A of the same area), beside, official_only or citizen_only"),
         _text("official_release", "Official release"),
         _integer("official_year", "Year of the latest usable official value"),
         _text("official_value_text", "Latest usable official value as published"),
-        _number("official_value", "The same as a number", "percent"),
+        _number("official_value", "The same as a number", "unit of the series"),
         _text("official_nature", "Nature of the official value"),
         SUBMISSION,
         _integer("citizen_year", "Year of the citizen estimate"),
-        _number("citizen_estimate", "Citizen estimate", "percent"),
-        _number("citizen_standard_error", "Design-based standard error", "percentage points"),
-        _number("citizen_ci_low", "Lower end of the 95 % interval", "percent"),
-        _number("citizen_ci_high", "Upper end of the 95 % interval", "percent"),
+        _number("citizen_estimate", "Citizen estimate", "unit of the series"),
+        _number("citizen_standard_error", "Design-based standard error", "unit of the series"),
+        _number("citizen_ci_low", "Lower end of the 95 % interval", "unit of the series"),
+        _number("citizen_ci_high", "Upper end of the 95 % interval", "unit of the series"),
         _integer("citizen_n", "Unweighted number of units in the denominator"),
         _text("citizen_population", "Whom the citizen number speaks of"),
         _text("citizen_area_level", "national, admin1, admin2 or community"),
@@ -380,7 +393,10 @@ COMPARISON = Table(
         _text("citizen_reliability", "Reliability of the citizen estimate, as in citizen_estimates"),
         _text("citizen_status", "estimated, suppressed, or why a number is absent"),
         _text("comparability", "A, B or C"),
-        _text("differences", "What differs between the two: definition, area, population, year, nature; by ' | '"),
+        _text(
+            "differences",
+            "What differs between the two (definition, area, year ...), by ' | '; or that the row is a component",
+        ),
         _text("flags", "discrepancy or differs_from_model, joined by ','; empty for none"),
         _text("questions", "Variables of the question bank behind the citizen number"),
         _text("instrument", "Instrument that maps the questionnaire"),
@@ -566,5 +582,7 @@ def _variable_columns(mappings: Mappings, units: tuple[str, ...]) -> list[Column
             columns.append(Column(name, "date" if variable.type == "date" else "text", variable.label))
     for name, derived in mappings.derived.items():
         if derived.unit in units:
-            columns.append(_text(name, derived.label))
+            columns.append(
+                Column(name, "number" if derived.type == "number" else "text", derived.label, derived.measure)
+            )
     return columns

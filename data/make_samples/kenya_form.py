@@ -7,8 +7,8 @@ from data.make_samples.kobo import Question
 ASSETS = ("radio", "television", "bicycle", "motorcycle", "solar_lamp", "grid_power", "iron_roof", "goats", "none")
 SERVICES = {
     "hlt": ("access", "cost", "facility", "equal", "staff"),
-    "pri": ("access", "cost", "facility", "equal", "staff"),
-    "sec": ("access", "cost", "facility", "equal", "staff"),
+    "pri": ("access", "cost", "facility", "equal", "teaching"),
+    "sec": ("access", "cost", "facility", "equal", "teaching"),
     "doc": ("access", "cost", "process", "equal", "time"),
 }
 
@@ -212,6 +212,7 @@ def questions() -> list[Question]:
         "facility": ("the facilities were in good condition", "majengo yalikuwa katika hali nzuri"),
         "equal": ("all people are treated equally", "watu wote wanatendewa sawa"),
         "staff": ("staff treated people with respect", "wahudumu waliheshimu watu"),
+        "teaching": ("the teaching was of good quality", "mafundisho yalikuwa ya ubora mzuri"),
         "process": ("the process was easy to understand", "utaratibu ulieleweka"),
         "time": ("the time it took was reasonable", "muda ulikuwa wa kufaa"),
     }

@@ -4,7 +4,8 @@ Here: which official value stands beside which citizen estimate, in what relatio
 here: what is missing (typology.py), what may be shown (publication). The official columns hold official values only.
 
 Only a class A estimate of the whole country stands on one line with an official series. Every other estimate stands
-beside it and `differences` names why; a local sample is never wrong for differing from a national figure.
+beside it and `differences` names why; a local sample is never wrong for differing from a national figure. A component
+stands alone under its own code: no official figure is ever joined to it.
 
 Source: the rules for figures beside a citizen estimate in the project's gap typology; the test of a difference of two
 independent estimates is the usual one (1.96 standard errors of the difference).
@@ -12,12 +13,14 @@ independent estimates is the usual one (1.96 standard errors of the difference).
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import polars as pl
 
 from lnob_pipeline.gaps.expected import (
     CELL,
+    COMPONENT_PREFIX,
     MODELLED,
     NATURE_ORDER,
     by_cell,
@@ -29,6 +32,7 @@ from lnob_pipeline.settings import Settings
 from lnob_pipeline.storage import in_form
 from lnob_pipeline.tables import COMPARISON, STRATUM_DIMENSIONS
 
+PERCENT: Final = "PERCENT"
 Z: Final = 1.96
 """The 0.975 quantile of the normal distribution, as the rule states it."""
 
@@ -47,6 +51,7 @@ _CITIZEN_COLUMNS: Final = {
 }
 _CARRIED: Final = (
     "submission_id",
+    "unit",
     "comparability",
     "comparability_reason",
     "sampling_method",
@@ -75,7 +80,7 @@ def compare(
     versions = cells.select("indicator", "definition_version", "official_definition_versions").unique()
     beside = citizen.join(official, on=CELL, how="left").join(versions, on="indicator", how="left")
     alone = (
-        cells.select(*CELL, *STRATUM_DIMENSIONS, "definition_version", "official_definition_versions")
+        cells.select(*CELL, *STRATUM_DIMENSIONS, "unit", "definition_version", "official_definition_versions")
         .join(official, on=CELL, how="inner")
         .join(citizen, on=CELL, how="anti")
     )
@@ -141,6 +146,11 @@ def latest_official(official_observations: pl.DataFrame, cells: pl.LazyFrame, se
     )
 
 
+def is_component() -> pl.Expr:
+    """Whether a row is a component, by its code: never a figure of the official series."""
+    return pl.col("series").str.starts_with(COMPONENT_PREFIX)
+
+
 def same_definition() -> pl.Expr:
     """Whether the definition that was computed is one that the official series follows."""
     return pl.col("official_definition_versions").list.contains(pl.col("computed_version")).fill_null(False)
@@ -170,7 +180,10 @@ def _relation() -> pl.Expr:
 
 
 def _differences() -> pl.Expr:
-    """What differs, in words, joined by ' | '; empty where only one of the two is there or nothing differs."""
+    """What differs, in words, joined by ' | '; empty where only one of the two is there or nothing differs.
+
+    A component says what it is a component of.
+    """
     official_versions = pl.col("official_definition_versions").list.join(", ")
     years = (pl.col("official_year") - pl.col("citizen_year")).abs()
     area = pl.when(pl.col("citizen_area").is_null()).then(pl.lit("a part of it")).otherwise(pl.col("citizen_area"))
@@ -207,7 +220,13 @@ def _differences() -> pl.Expr:
         ),
     ]
     text = pl.concat_str(differences, separator=" | ", ignore_nulls=True)
-    return pl.when(pl.col("relation").is_in(["same_line", "beside"])).then(text).otherwise(pl.lit(""))
+    return (
+        pl.when(is_component())
+        .then(pl.format("component of {}, not the official series", pl.col("indicator")))
+        .when(pl.col("relation").is_in(["same_line", "beside"]))
+        .then(text)
+        .otherwise(pl.lit(""))
+    )
 
 
 def _flags(settings: Settings) -> pl.Expr:
@@ -215,10 +234,12 @@ def _flags(settings: Settings) -> pl.Expr:
 
     Judged on one line only, for the same definition version, within the window of years, and not for too few cases.
     Published bounds are read as a 95 % interval, the wider half of it as 1.96 standard errors; without bounds the
-    official value has to lie outside the citizen interval by more than `discrepancy_points`. A censored value is the
-    whole interval it stands for.
+    official value has to lie outside the citizen interval by more than `discrepancy_points`, which speak of percent: in
+    another unit it is not judged without bounds. A censored value is the whole interval it stands for.
     """
-    low, high = pl.col("official_low").fill_null(0.0), pl.col("official_high").fill_null(100.0)
+    of_hundred = pl.col("unit") == PERCENT
+    highest = pl.when(of_hundred).then(100.0).otherwise(math.inf)
+    low, high = pl.col("official_low").fill_null(0.0), pl.coalesce("official_high", highest)
     estimate = pl.col("citizen_estimate")
     distance = pl.max_horizontal(low - estimate, estimate - high, pl.lit(0.0))
     half = pl.max_horizontal(
@@ -232,7 +253,7 @@ def _flags(settings: Settings) -> pl.Expr:
     differs = (
         pl.when(has_error)
         .then(distance > Z * error)
-        .otherwise(outside.fill_null(False) & (distance > settings.discrepancy_points))
+        .otherwise(of_hundred & outside.fill_null(False) & (distance > settings.discrepancy_points))
     )
     judged = (
         (pl.col("relation") == "same_line")

@@ -27,6 +27,9 @@ from lnob_pipeline.tables import STRATUM_DIMENSIONS
 CELL = ("iso3", "indicator", "series", "stratum")
 """The key of a cell."""
 
+COMPONENT_PREFIX = "LNOB_"
+"""What the code of a component starts with, and no official series does (mappings/models.py)."""
+
 COUNTRY_OWNED = ("C", "CA")
 MODELLED = ("E", "M")
 UNKNOWN_NATURES = ("", "NA", "_X", "NOTSPEC")
@@ -63,14 +66,16 @@ def expected_cells(mappings: Mappings) -> pl.LazyFrame:
 
     A stratum whose slice is the headline's own (youth in 8.6.1) is not a cell of its own: it would count twice.
 
-    Columns: CELL, the stratum's dimensions, expected_because, definition_version, official_definition_versions (list),
-    slices (list of `dimension_key`), has_code (the code list and the content constraints have a place for it),
-    breakdown (`headline`, or the dimensions joined by ' x '), expected_period_years.
+    Columns: CELL, the stratum's dimensions, unit (of the series), expected_because, definition_version,
+    official_definition_versions (list), slices (list of `dimension_key`), has_code (the code list and the content
+    constraints have a place for it), breakdown (`headline`, or the dimensions joined by ' x '), expected_period_years.
+    Components are no official series and are not expected.
     """
     cells = [
         {
             "indicator": indicator.indicator,
             "series": series.code,
+            "unit": series.unit,
             "stratum": str(stratum),
             **dict.fromkeys(STRATUM_DIMENSIONS, TOTAL),
             **dict(stratum.cells),
@@ -87,7 +92,8 @@ def expected_cells(mappings: Mappings) -> pl.LazyFrame:
     ]
     kinds: dict[str, pl.DataType] = {
         **dict.fromkeys(
-            ("indicator", "series", "stratum", *STRATUM_DIMENSIONS, "expected_because", "breakdown"), pl.String()
+            ("indicator", "series", "unit", "stratum", *STRATUM_DIMENSIONS, "expected_because", "breakdown"),
+            pl.String(),
         ),
         "definition_version": pl.String(),
         "official_definition_versions": pl.List(pl.String),
@@ -113,7 +119,7 @@ def _official_place(series: Series, stratum: Stratum, mappings: Mappings) -> dic
     admits = scope.admits if scope else {}
     admitted = any(all(code in admits.get(name, [code]) for name, code in choice.items()) for choice in codes)
     return {
-        "slices": _slices(series, stratum, mappings),
+        "slices": [slice_key({**series.headline, **choice}) for choice in codes],
         "has_code": admitted,
         "expected_period_years": scope.expected_period_years if scope else None,
     }

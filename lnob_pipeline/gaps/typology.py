@@ -234,7 +234,9 @@ def _series_lacks(
         .join(required.group_by("indicator", "series").len("n_required"), on=["indicator", "series"], how="left")
         .join(present.group_by(SERIES_CELL).len("n_present"), on=SERIES_CELL, how="left")
         .join(
-            judged.join(present, on=[*SERIES_CELL, "breakdown"], how="semi")
+            # A category without a code is no fault of the country's: group_has_no_code says so on the stratum.
+            judged.filter("has_code")
+            .join(present, on=[*SERIES_CELL, "breakdown"], how="semi")
             .group_by(SERIES_CELL)
             .agg((pl.col("status") != "reported").any().alias("lacks_category")),
             on=SERIES_CELL,
@@ -419,6 +421,15 @@ def _scope_of_cell() -> pl.Expr:
 # --- what citizen data does --------------------------------------------------------------------------------
 
 
+def _illustrated(mappings: Mappings) -> pl.LazyFrame:
+    """Component -> each series that it illustrates."""
+    rows = []
+    for indicator in mappings.indicators.values():
+        series = [item.code for item in indicator.series if item.measure is None] or [i.code for i in indicator.series]
+        rows += [(component.code, code) for component in indicator.components for code in series]
+    return pl.LazyFrame(rows, schema={"component": pl.String, "illustrated": pl.String}, orient="row")
+
+
 def _effects(
     citizen_estimates: pl.DataFrame,
     citizen_evidence: pl.DataFrame,
@@ -431,11 +442,21 @@ def _effects(
 
     could_close: class A, probability sample of the country, definition of the official series, collected within the
     window of years before the as-of year, reliable; closes: the statistics office has accepted the submission as well.
-    Every other estimate informs its own stratum; one of too few cases says nothing. Evidence illustrates the headline
-    of its indicator and, where it names a group (women and men of a score card included), the stratum of the group.
+    Every other estimate informs its own stratum; one of too few cases says nothing. A component illustrates the same
+    stratum of the series of its indicator that are not computed (of all, where all are). Evidence illustrates the
+    headline of its indicator and, where it names a group (women and men of a score card included), the stratum of the
+    group.
     """
     versions = cells.select("indicator", "official_definition_versions").unique()
-    estimates = citizen_side(citizen_estimates).join(versions, on="indicator", how="inner")
+    estimates = (
+        citizen_side(citizen_estimates)
+        .join(_illustrated(mappings), left_on="series", right_on="component", how="left")
+        .with_columns(
+            pl.col("illustrated").is_not_null().alias("is_component"),
+            pl.coalesce("illustrated", "series").alias("series"),
+        )
+        .join(versions, on="indicator", how="inner")
+    )
     says_something = (
         (pl.col("citizen_status") == "estimated")
         & pl.col("citizen_estimate").is_not_null()
@@ -455,11 +476,14 @@ def _effects(
         .select(
             *CELL,
             "submission_id",
-            pl.when(could_close & pl.col("accepted").fill_null(False))
+            pl.when("is_component")
+            .then(EFFECTS.index("illustrates"))
+            .when(could_close & pl.col("accepted").fill_null(False))
             .then(EFFECTS.index("closes"))
             .when(could_close)
             .then(EFFECTS.index("could_close"))
             .otherwise(EFFECTS.index("informs"))
+            .cast(pl.Int32)
             .alias("strength"),
         )
     )

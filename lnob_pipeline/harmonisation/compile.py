@@ -1,27 +1,42 @@
-"""Instrument -> variables: SQL made from the instrument file, run by DuckDB over the accepted answers.
+"""Instrument -> variables: the accepted answers in the words of the question bank.
 
-Here belongs the translation of codes, units and missing answers, and the derived variables. What an answer means for an
-indicator is in the indicator files; what is wrong with an answer was said by validation. An unknown code becomes
-`unmapped`; a variable with too many of them stops (all its answers become `unmapped`), because a share over the rest
-would be a guess.
+Here belongs the translation of codes, units and missing answers, and the order in which derived variables are made.
+What an answer means for an indicator is in the indicator files; what is wrong with an answer was said by validation. An
+unknown code becomes `unmapped`; a variable with too many of them stops (all its answers become `unmapped`), because a
+share over the rest would be a guess.
+
+A variable that the form does not carry is null as a whole, and so is a derived variable when the form lacks a question
+behind it (beside its optional ones) or the country a parameter: half a definition would be another one.
+
+Answers are translated in Polars, where a code is a small number (Enum) and not a text; expressions run in DuckDB, which
+gets only the columns that they name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import duckdb
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from lnob_pipeline.mappings.expressions import literal, parse, quoted
+from lnob_pipeline.mappings.derive import derived_sql, household_columns, members_sql, steps
+from lnob_pipeline.mappings.expressions import parse, quoted
 from lnob_pipeline.mappings.load import Mappings
-from lnob_pipeline.mappings.models import Column, Instrument, Record
+from lnob_pipeline.mappings.models import MISSING_KINDS, Column, Instrument, Record
 from lnob_pipeline.tables import Table, harmonised_households, harmonised_persons
+
+UNMAPPED, NOT_ASKED = "unmapped", "not_asked"
 
 
 @dataclass(frozen=True)
 class Harmonised:
-    """Households and persons in table form; `unmapped`: variable -> (unknown answers, answers, stopped or not)."""
+    """Households and persons with the columns of their tables; `unmapped`: variable -> (unknown, answers, stopped).
+
+    Columns of codes are Enum, columns that the form cannot give are Null; storage writes both as text.
+    """
 
     households: pl.DataFrame
     persons: pl.DataFrame
@@ -31,178 +46,237 @@ class Harmonised:
 def harmonise(
     connection: duckdb.DuckDBPyConnection,
     instrument: Instrument,
-    responses: pl.DataFrame,
+    responses: pl.DataFrame | pl.LazyFrame,
     mappings: Mappings,
     unmapped_share_limit: float,
 ) -> Harmonised:
     """Translate the accepted answers of a survey.
 
-    responses: the table RESPONSES of one submission. Returns households and persons in the form of
-    tables.harmonised_households and tables.harmonised_persons. A survey without a record of persons gives one person a
+    responses: the table RESPONSES of one submission; a scan of its Parquet file reads only the mapped columns. Returns
+    households and persons in the order of their keys. A survey without a record of persons gives one person a
     household: its respondent.
     """
-    connection.register("responses", responses)
-    household = _record_of(instrument, "household")
-    person = _record_of(instrument, "person")
-    unmapped: dict[str, tuple[int, int, bool]] = {}
+    scan = responses.lazy()
+    present = scan.collect_schema().names()
+    household, person = _record_of(instrument, "household"), _record_of(instrument, "person")
     if household is None:
         raise ValueError(f"instrument {instrument.instrument}: a survey needs a record of unit household")
-    name, record = household
-    _answers(connection, "household_answers", name, record, responses.columns, mappings)
-    _stop(connection, "household_answers", record, mappings, unmapped_share_limit, unmapped)
-    if person is not None:
-        person_name, person_record = person
-        _answers(connection, "person_answers", person_name, person_record, responses.columns, mappings)
-        _stop(connection, "person_answers", person_record, mappings, unmapped_share_limit, unmapped)
-        respondent = [
-            f"CASE WHEN p.is_respondent = 'yes' THEN h.{column} END AS {column}"
-            for column in _columns(record, mappings, "respondent")
-        ]
-        connection.execute(
-            f"""CREATE OR REPLACE TEMP TABLE persons AS
-            SELECT {", ".join(["p.*", *respondent])}
-            FROM person_answers p JOIN household_answers h ON p.parent_key = h.record_key"""
-        )
-        keys = "parent_key AS household_key, record_key AS person_key"
+    unmapped: dict[str, tuple[int, int, bool]] = {}
+    given: set[str] = set()
+    answers: dict[str, pl.DataFrame] = {}
+    for name, record in filter(None, (household, person)):
+        columns = {source: column for source, column in record.columns.items() if column.variable and source in present}
+        frame = _answers(scan.filter(pl.col("record") == name), columns, instrument, mappings)
+        answers[record.unit] = _stop(frame, columns, mappings, unmapped_share_limit, unmapped)
+        given |= {column.variable for column in columns.values() if column.variable}
+    households = answers["household"].rename({"record_key": "household_key"}).drop("parent_key")
+    households = households.sort("submission_id", "household_key")
+    if person is None:
+        yes = pl.lit("yes").alias("is_respondent")
+        persons = households.with_columns(yes, person_key="household_key")
+        given.add("is_respondent")
     else:
-        connection.execute(
-            "CREATE OR REPLACE TEMP TABLE persons AS SELECT *, 'yes' AS is_respondent FROM household_answers"
-        )
-        keys = "record_key AS household_key, record_key AS person_key"
-    households = _table(
-        connection, "household_answers", harmonised_households(mappings), mappings, "record_key AS household_key"
+        persons = _roster(answers["person"], households, mappings)
+    households, persons = _derived(connection, households, persons, given, person is not None, mappings)
+    return Harmonised(
+        _table(households, harmonised_households(mappings)), _table(persons, harmonised_persons(mappings)), unmapped
     )
-    persons = _table(connection, "persons", harmonised_persons(mappings), mappings, keys)
-    connection.execute("DROP TABLE persons; DROP TABLE household_answers; DROP TABLE IF EXISTS person_answers")
-    connection.unregister("responses")
-    return Harmonised(households, persons, unmapped)
 
 
 def _record_of(instrument: Instrument, unit: str) -> tuple[str, Record] | None:
     return next(((name, record) for name, record in instrument.records.items() if record.unit == unit), None)
 
 
-def _columns(record: Record, mappings: Mappings, unit: str) -> list[str]:
-    """The harmonised column names that a record gives for variables of a unit."""
-    names = []
-    for column in record.columns.values():
-        if column.variable and mappings.variables[column.variable].unit == unit:
-            names.append(column.variable)
-            if mappings.variables[column.variable].type == "number":
-                names.append(f"{column.variable}_missing")
-    return names
-
-
 def _answers(
-    connection: duckdb.DuckDBPyConnection,
-    target: str,
-    name: str,
-    record: Record,
-    present: list[str],
-    mappings: Mappings,
-) -> None:
-    """Make the temporary table `target` with a column for every variable that the record maps."""
-    expressions = ["submission_id", "record_key", "parent_key"]
-    for source, column in record.columns.items():
-        if column.variable is not None:
-            text = f"nullif(trim({quoted(source)}), '')" if source in present else "NULL::VARCHAR"
-            expressions += _translation(text, column, mappings)
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {target} AS "
-        f"SELECT {', '.join(expressions)} FROM responses WHERE record = {literal(name)}"
-    )
+    rows: pl.LazyFrame, columns: dict[str, Column], instrument: Instrument, mappings: Mappings
+) -> pl.DataFrame:
+    """The keys and a column for every variable that is mapped; a number has its missing kind beside it.
+
+    Each distinct text of a column is translated once, however many people gave it.
+    """
+    keys = ["submission_id", "record_key", "parent_key"]
+    texts = rows.select(*keys, pl.col(list(columns)).cast(pl.Categorical)).collect()
+    translated = []
+    for source, column in columns.items():
+        distinct = texts[source].unique()
+        text = pl.col("text").str.strip_chars()
+        meant = pl.DataFrame({"text": distinct.cast(pl.String)}).select(
+            _translation(pl.when(text != "").then(text), column, instrument, mappings)
+        )
+        translated += meant[_places(texts[source], distinct)].get_columns()
+    return texts.select(keys).with_columns(translated)
 
 
-def _translation(text: str, column: Column, mappings: Mappings) -> list[str]:
-    """SQL for one mapped column: the variable, and for a number its missing kind."""
-    assert column.variable is not None
-    variable = mappings.variables[column.variable]
-    missing = "".join(
-        f" WHEN {text} IN ({', '.join(map(literal, codes))}) THEN '{kind}'"
-        for kind, codes in column.missing.items()
-        if codes
-    )
-    if variable.type == "number":
-        number = f"TRY_CAST({text} AS DOUBLE)"
-        return [
-            f"CASE WHEN CASE {missing} END IS NULL THEN {number} * {column.multiply} END AS {column.variable}"
-            if missing
-            else f"{number} * {column.multiply} AS {column.variable}",
-            f"CASE WHEN {text} IS NULL THEN 'not_asked'{missing} WHEN {number} IS NULL THEN 'unmapped' END"
-            f" AS {column.variable}_missing",
-        ]
-    if variable.type == "date":
-        return [f"TRY_CAST({text} AS DATE) AS {column.variable}"]
-    if variable.type == "text":
-        # A text variable (stratum, cluster, area) may still be recoded; without codes the text itself is kept.
-        recoded = _case(text, column.codes, text)
-        return [f"CASE WHEN {text} IS NULL THEN NULL ELSE {recoded} END AS {column.variable}"]
+def _places(answers: pl.Series, distinct: pl.Series) -> NDArray[np.uint32]:
+    """Where each answer stands among the distinct ones."""
+    numbers = distinct.to_physical()
+    none = 1 + max(numbers.drop_nulls().to_list(), default=0)
+    place = np.zeros(none + 1, dtype=np.uint32)
+    place[numbers.fill_null(none)] = np.arange(len(distinct))
+    return place[answers.to_physical().fill_null(none)]
+
+
+def _translation(text: pl.Expr, column: Column, instrument: Instrument, mappings: Mappings) -> list[pl.Expr]:
+    """One mapped column as its variable, and for a number its missing kind."""
+    name = column.variable
+    assert name is not None
+    variable = mappings.variables[name]
     codes = column.codes | dict.fromkeys(column.positive, "yes") | dict.fromkeys(column.negative, "no")
-    if variable.type == "codes":
-        each = _case("option", codes, "'unmapped'")
-        options = f"string_split({text}, {literal(column.separator)})"
-        chosen = f"list_sort(list_distinct(list_transform({options}, lambda option: {each})))"
-        return [
-            f"CASE WHEN {text} IS NULL THEN 'not_asked'{missing}"
-            f" WHEN list_contains({chosen}, 'unmapped') THEN 'unmapped'"
-            f" ELSE array_to_string({chosen}, ' ') END AS {column.variable}"
-        ]
-    coded = _case(text, codes, literal("unmapped"))
-    return [f"CASE WHEN {text} IS NULL THEN 'not_asked'{missing} ELSE {coded} END AS {column.variable}"]
+    missing = {code: kind for kind, listed in column.missing.items() for code in listed}
+    choices = instrument.choices.get(column.choices or "", {})
+    spelled = {label: code for code, labels in choices.items() for label in labels if label not in choices}
+    text = text.replace(spelled)
+    kind = pl.when(text.is_null()).then(pl.lit(NOT_ASKED)).otherwise(_coded(text, missing, None))
+    answered = pl.when(kind.is_null()).then(text)
+    match variable.type:
+        case "number":
+            number = answered.cast(pl.Float64, strict=False)
+            known = pl.when(number.is_finite()).then(number * column.multiply)
+            kind = pl.coalesce(kind, pl.when(known.is_null()).then(pl.lit(UNMAPPED)))
+            return [known.alias(name), kind.cast(pl.Enum(MISSING_KINDS)).alias(f"{name}_missing")]
+        case "date":
+            return [answered.str.head(10).str.to_date("%Y-%m-%d", strict=False).alias(name)]
+        case "text":
+            # A text variable (stratum, cluster, area) may still be recoded; without codes the text itself is kept.
+            return [answered.replace(codes).alias(name)]
+        case "codes":
+            option = _coded(pl.element().replace(spelled), codes, UNMAPPED)
+            chosen = answered.str.split(column.joined_by).list.eval(option).list.unique().list.sort()
+            whole = pl.when(chosen.list.contains(UNMAPPED)).then(pl.lit(UNMAPPED)).otherwise(chosen.list.join(" "))
+            return [pl.coalesce(kind, whole).alias(name)]
+    known_codes = pl.Enum(list(dict.fromkeys([*mappings.codes(name), *codes.values(), *MISSING_KINDS])))
+    return [pl.coalesce(kind, _coded(answered, codes, UNMAPPED)).cast(known_codes).alias(name)]
 
 
-def _case(text: str, codes: dict[str, str], otherwise: str) -> str:
-    """Source code -> variable code; anything else is `otherwise`."""
-    if not codes:
-        return otherwise
-    whens = " ".join(f"WHEN {literal(source)} THEN {literal(code)}" for source, code in codes.items())
-    return f"CASE {text} {whens} ELSE {otherwise} END"
+def _coded(text: pl.Expr, codes: Mapping[str, str], otherwise: str | None) -> pl.Expr:
+    """Source code -> code of the bank; anything else is `otherwise`."""
+    return text.replace_strict(codes, default=otherwise, return_dtype=pl.String)
 
 
 def _stop(
-    connection: duckdb.DuckDBPyConnection,
-    target: str,
-    record: Record,
+    answers: pl.DataFrame,
+    columns: dict[str, Column],
     mappings: Mappings,
     limit: float,
     unmapped: dict[str, tuple[int, int, bool]],
-) -> None:
-    """Count unknown answers of each variable; above the limit every answer of the variable becomes `unmapped`."""
-    coded = [
-        column.variable
-        for column in record.columns.values()
-        if column.variable and mappings.variables[column.variable].type in ("code", "codes")
-    ]
-    if not coded:
-        return
-    counts = ", ".join(
-        f"count(*) FILTER (WHERE {name} = 'unmapped'), count(*) FILTER (WHERE {name} <> 'not_asked')" for name in coded
-    )
-    row = connection.execute(f"SELECT {counts} FROM {target}").fetchall()[0]
-    for name, unknown, answers in zip(coded, row[::2], row[1::2], strict=True):
-        if unknown:
-            stopped = unknown > limit * answers
-            unmapped[name] = (unknown, answers, stopped)
-            if stopped:
-                connection.execute(f"UPDATE {target} SET {name} = 'unmapped' WHERE {name} <> 'not_asked'")
-
-
-def _table(
-    connection: duckdb.DuckDBPyConnection, source: str, table: Table, mappings: Mappings, keys: str
 ) -> pl.DataFrame:
-    """All columns of a harmonised table: mapped ones, NULL for those the form does not carry, and derived ones."""
-    present = {row[0] for row in connection.execute(f"DESCRIBE {source}").fetchall()}
-    kinds = {"text": "VARCHAR", "number": "DOUBLE", "date": "DATE"}
-    plain = [
-        column.name if column.name in present else f"NULL::{kinds[column.kind]} AS {column.name}"
-        for column in table.columns
-        if column.name not in ("submission_id", "household_key", "person_key") and column.name not in mappings.derived
-    ]
-    derived = [
-        f"{parse(mappings.derived[column.name].expression).sql} AS {column.name}"
-        for column in table.columns
-        if column.name in mappings.derived
-    ]
-    query = f"SELECT submission_id, {keys}, {', '.join(plain)} FROM {source}"
-    ordered = ", ".join(table.key)
-    return connection.sql(f"SELECT {', '.join(['*', *derived])} FROM ({query}) ORDER BY {ordered}").pl()
+    """Count unknown answers of each variable; above the limit every answer of the variable becomes `unmapped`."""
+    variables = [column.variable for column in columns.values() if column.variable]
+    coded = [name for name in variables if mappings.variables[name].type in ("code", "codes")]
+    unknown = answers.select((pl.col(name) == UNMAPPED).sum() for name in coded)
+    answered = answers.select((pl.col(name) != NOT_ASKED).sum() for name in coded)
+    stopped = []
+    for name in coded:
+        if n := unknown[name].item():
+            stops = n > limit * answered[name].item()
+            unmapped[name] = (n, answered[name].item(), stops)
+            stopped += [name] if stops else []
+    return answers.with_columns(
+        pl.when(pl.col(name) != NOT_ASKED).then(pl.lit(UNMAPPED)).otherwise(name).cast(answers.schema[name]).alias(name)
+        for name in stopped
+    )
+
+
+def _roster(persons: pl.DataFrame, households: pl.DataFrame, mappings: Mappings) -> pl.DataFrame:
+    """The persons of the households; what the household's record asks of a respondent goes to the respondent alone."""
+    keys = persons.rename({"record_key": "person_key", "parent_key": "household_key"})
+    of_respondents = [name for name in households.columns if _unit(name, mappings) == "respondent"]
+    joined = keys.join(
+        households.select("household_key", *of_respondents), on="household_key", how="inner", maintain_order="left"
+    )
+    selected = pl.col("is_respondent") == "yes" if "is_respondent" in keys.columns else pl.lit(False)
+    return joined.with_columns(pl.when(selected).then(name).alias(name) for name in of_respondents).sort(
+        "submission_id", "household_key", "person_key"
+    )
+
+
+def _unit(column: str, mappings: Mappings) -> str | None:
+    variable = mappings.variables.get(column) or mappings.variables.get(column.removesuffix("_missing"))
+    return variable.unit if variable else None
+
+
+def _derived(
+    connection: duckdb.DuckDBPyConnection,
+    households: pl.DataFrame,
+    persons: pl.DataFrame,
+    given: set[str],
+    roster: bool,
+    mappings: Mappings,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Add the derived variables that the form and the country can give, each after those that it rests on."""
+    iso3 = _country(households, mappings)
+    parameters = mappings.parameters_of(iso3)
+    known = given | {name for name, value in parameters.items() if value is not None}
+    frames = {"households": households, "persons": persons}
+    for step in steps(mappings):
+        names = [name for name in step.names if _needs(name, mappings) <= known and (roster or not step.members)]
+        known |= set(names)
+        if not names:
+            continue
+        if step.members:
+            columns = {name: members_sql(name, mappings, parameters) for name in names}
+            made = _evaluate(connection, frames["persons"], columns, mappings, by="household_key")
+            frames["households"] = frames["households"].join(
+                made, on="household_key", how="left", maintain_order="left"
+            )
+        else:
+            columns = {name: derived_sql(name, mappings, parameters) for name in names}
+            frame = frames[step.frame]
+            if step.frame == "persons":
+                seen = [name for name in household_columns(names, mappings) if name in frames["households"].columns]
+                frame = _beside(frame, frames["households"].select("household_key", *seen)) if seen else frame
+            frames[step.frame] = frames[step.frame].with_columns(_evaluate(connection, frame, columns, mappings))
+    return frames["households"], frames["persons"]
+
+
+def _country(households: pl.DataFrame, mappings: Mappings) -> str | None:
+    """The country, which the identifier of every submission starts with."""
+    iso3 = str(households["submission_id"].first()).split("-")[0].upper()
+    return iso3 if iso3 in mappings.countries else None
+
+
+def _needs(name: str, mappings: Mappings) -> set[str]:
+    """The names that a derived variable cannot do without: questions, derived variables, parameters."""
+    derived = mappings.derived[name]
+    return {
+        found if found in mappings.variables or found in mappings.derived else found.removesuffix("_missing")
+        for found in parse(derived.expression).variables - set(derived.optional)
+    }
+
+
+def _beside(persons: pl.DataFrame, households: pl.DataFrame) -> pl.DataFrame:
+    return persons.join(households, on="household_key", how="left", maintain_order="left")
+
+
+def _evaluate(
+    connection: duckdb.DuckDBPyConnection,
+    frame: pl.DataFrame,
+    columns: dict[str, str],
+    mappings: Mappings,
+    by: str | None = None,
+) -> pl.DataFrame:
+    """The columns of a frame, row by row in its order, or in groups of the column `by`; names it lacks are null."""
+    named = set().union(*(parse(mappings.derived[name].expression).variables for name in columns))
+    named -= set(mappings.parameters)
+    absent = {name: pl.Float64 if _is_number(name, mappings) else pl.String for name in named - set(frame.columns)}
+    keys = [by] if by else []
+    selected = frame.select(
+        *keys,
+        *sorted(named & set(frame.columns)),
+        *(pl.lit(None, dtype=kind).alias(name) for name, kind in sorted(absent.items())),
+    )
+    connection.register("answers", selected)
+    expressions = ", ".join([*map(quoted, keys), *(f"{sql} AS {quoted(name)}" for name, sql in columns.items())])
+    made = connection.sql(f"SELECT {expressions} FROM answers {f'GROUP BY {quoted(by)}' if by else ''}").pl()
+    connection.unregister("answers")
+    return made
+
+
+def _is_number(name: str, mappings: Mappings) -> bool:
+    found = mappings.variables.get(name) or mappings.derived.get(name)
+    return found is not None and found.type == "number"
+
+
+def _table(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """All columns of a harmonised table in its order; those that the form cannot give are Null."""
+    return frame.select(name if name in frame.columns else pl.lit(None).alias(name) for name in table.schema)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ from lnob_pipeline.mappings.models import (
     Indicator,
     Instrument,
     Model,
+    Parameter,
     RetiredFile,
     Variable,
     VariableFile,
@@ -46,7 +48,7 @@ class MappingError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Mappings:
-    """All mappings. `hashes` holds the sha256 of each file by its path below the folder."""
+    """All mappings. `hashes`: path below the folder -> sha256; `files`: id (`variable:age`) -> that path."""
 
     folder: Path
     variables: dict[str, Variable]
@@ -59,6 +61,8 @@ class Mappings:
     retired: dict[str, str]
     hashes: dict[str, str]
     applicability: ApplicabilityFile = field(default_factory=ApplicabilityFile)
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
     def codes(self, variable: str) -> dict[str, str]:
         """Code -> label of a coded variable; empty for other types."""
@@ -66,6 +70,11 @@ class Mappings:
         if isinstance(found, Variable) and found.codes_from == "groups":
             return {code: group.label for code, group in self.groups.items()} | {"none": "None of these groups"}
         return found.codes
+
+    def parameters_of(self, iso3: str | None) -> dict[str, float | None]:
+        """Parameter -> its number in a country; None where the country (or no country) has none."""
+        known = self.countries[iso3].parameters if iso3 else {}
+        return {name: known.get(name) for name in self.parameters}
 
     def categories(self, breakdown: str) -> dict[str, Category]:
         """Code -> category of a breakdown; those of the marginalised groups are made from groups.yaml."""
@@ -93,42 +102,98 @@ class Mappings:
         return self.version(f"instruments/{instrument}.yaml", "variables/", "groups.yaml", "countries.yaml")
 
 
+class _Loader(yaml.CSafeLoader):
+    """YAML as it is meant: a key that stands twice in one place is an error, not the silent loss of the first."""
+
+    def __init__(self, stream: bytes) -> None:
+        super().__init__(stream)
+        self._seen: set[int] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if id(node) not in self._seen:
+            self._seen.add(id(node))
+            keys: set[str] = set()
+            for key, _ in node.value:
+                if key.value in keys and key.tag != "tag:yaml.org,2002:merge":
+                    raise yaml.MarkedYAMLError(
+                        problem=f"{key.value} stands here twice, and only the last would count",
+                        problem_mark=key.start_mark,
+                    )
+                if isinstance(key.value, str):
+                    keys.add(key.value)
+        super().flatten_mapping(node)
+
+
+def read_file(folder: Path, name: str, model: type[FileModel]) -> tuple[FileModel | None, str, list[str]]:
+    """One file below `folder`: the model, the sha256 of the bytes, and the problems as `file:line: sentence`."""
+    content = (folder / name).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        return model.model_validate(yaml.load(content, Loader=_Loader)), digest, []
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or error
+        return None, digest, [f"{name}:{mark.line + 1 if mark else 1}: not YAML as it is meant: {problem}"]
+    except ValidationError as error:
+        text = content.decode(errors="replace")
+        return None, digest, [f"{name}:{line_of(text, item['loc'])}: {_message(item)}" for item in error.errors()]
+
+
+class _Reading:
+    """One pass over the folder: hashes, where each id stands, and every problem met on the way."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hashes: dict[str, str] = {}
+        self.files: dict[str, str] = {}
+        self.problems: list[str] = []
+
+    def one(self, path: Path, model: type[FileModel]) -> FileModel | None:
+        name = path.relative_to(self.folder).as_posix()
+        found, self.hashes[name], problems = read_file(self.folder, name, model)
+        self.problems += problems
+        return found
+
+    def many(self, pattern: str, model: type[FileModel]) -> Iterator[tuple[str, FileModel]]:
+        for path in sorted(self.folder.glob(pattern)):
+            if (found := self.one(path, model)) is not None:
+                yield path.relative_to(self.folder).as_posix(), found
+
+    def place(self, identifier: str, name: str) -> None:
+        first = self.files.setdefault(identifier, name)
+        if first != name:
+            self.problems.append(
+                f"{name}:1: {identifier.replace(':', ' ')} stands in {first} already; keep one of the two"
+            )
+
+
 @functools.lru_cache(maxsize=4)
 def _load(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Mappings:
-    hashes: dict[str, str] = {}
-    problems: list[str] = []
-
-    def read(path: Path, model: type[FileModel]) -> FileModel | None:
-        name = path.relative_to(folder).as_posix()
-        content = path.read_bytes()
-        hashes[name] = hashlib.sha256(content).hexdigest()
-        try:
-            return model.model_validate(yaml.load(content, Loader=yaml.CSafeLoader))
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            problems.append(f"{name}:{mark.line + 1 if mark else 1}: not YAML: {getattr(error, 'problem', error)}")
-        except ValidationError as error:
-            lines = content.decode(errors="replace")
-            problems.extend(f"{name}:{line_of(lines, item['loc'])}: {_message(item)}" for item in error.errors())
-        return None
-
+    reading = _Reading(folder)
     variables: dict[str, Variable] = {}
     derived: dict[str, DerivedVariable] = {}
-    for path in sorted((folder / "variables").glob("*.yaml")):
-        if bank := read(path, VariableFile):
-            for name in (variables | derived).keys() & (bank.variables | bank.derived).keys():
-                problems.append(f"{path.relative_to(folder).as_posix()}: the variable {name} is declared twice")
-            variables |= bank.variables
-            derived |= bank.derived
-    groups = read(folder / "groups.yaml", GroupFile)
-    countries = read(folder / "countries.yaml", CountryFile)
-    breakdowns = read(folder / "breakdowns.yaml", BreakdownFile)
-    retired = read(folder / "retired.yaml", RetiredFile)
-    applicability = read(folder / "applicability.yaml", ApplicabilityFile)
-    indicators = [read(path, Indicator) for path in sorted((folder / "indicators").glob("*/*.yaml"))]
-    instruments = [read(path, Instrument) for path in sorted((folder / "instruments").glob("*.yaml"))]
-    if problems or not (groups and countries and breakdowns and retired and applicability):
-        raise MappingError(problems)
+    for name, bank in reading.many("variables/*.yaml", VariableFile):
+        for variable in [*bank.variables, *bank.derived]:
+            reading.place(f"variable:{variable}", name)
+        for variable in bank.variables.keys() & bank.derived.keys():
+            reading.problems.append(f"{name}:1: {variable} is both a question and derived; rename one")
+        variables |= bank.variables
+        derived |= bank.derived
+    groups = reading.one(folder / "groups.yaml", GroupFile)
+    countries = reading.one(folder / "countries.yaml", CountryFile)
+    breakdowns = reading.one(folder / "breakdowns.yaml", BreakdownFile)
+    retired = reading.one(folder / "retired.yaml", RetiredFile)
+    applicability = reading.one(folder / "applicability.yaml", ApplicabilityFile)
+    indicators = {}
+    for name, indicator in reading.many("indicators/*/*.yaml", Indicator):
+        reading.place(f"indicator:{indicator.indicator}", name)
+        indicators[indicator.indicator] = indicator
+    instruments = {}
+    for name, instrument in reading.many("instruments/*.yaml", Instrument):
+        reading.place(f"instrument:{instrument.instrument}", name)
+        instruments[instrument.instrument] = instrument
+    if reading.problems or not (groups and countries and breakdowns and retired and applicability):
+        raise MappingError(reading.problems)
     return Mappings(
         folder=folder,
         variables=variables,
@@ -136,11 +201,13 @@ def _load(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Mappings:
         groups=groups.groups,
         countries=countries.countries,
         breakdowns=breakdowns.breakdowns,
-        indicators={item.indicator: item for item in indicators if item},
-        instruments={item.instrument: item for item in instruments if item},
+        indicators=indicators,
+        instruments=instruments,
         retired=retired.retired,
-        hashes=hashes,
+        hashes=reading.hashes,
         applicability=applicability,
+        parameters=countries.parameters,
+        files=reading.files,
     )
 
 
@@ -153,9 +220,15 @@ def load_mappings(folder: Path) -> Mappings:
     return _load(folder, stamp)
 
 
+@functools.lru_cache(maxsize=64)
+def _composed(text: str) -> yaml.Node | None:
+    node: yaml.Node | None = yaml.compose(text, Loader=yaml.CSafeLoader)
+    return node
+
+
 def line_of(text: str, location: tuple[Any, ...]) -> int:
     """The line where a path of keys stands in a YAML text (the deepest key that is found), from 1."""
-    node = yaml.compose(text, Loader=yaml.CSafeLoader)
+    node = _composed(text)
     line = 1
     for part in location:
         if isinstance(node, yaml.MappingNode):
@@ -173,4 +246,9 @@ def line_of(text: str, location: tuple[Any, ...]) -> int:
 
 def _message(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "string_type":
+        value = str(problem["input"])
+        return f'{where}: YAML reads {value} as no text; put it in quotes ("yes", "11", "2020-10")'
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: the language has no such word here; look for a slip in writing, or see the README"
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}"

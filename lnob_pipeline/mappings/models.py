@@ -17,6 +17,8 @@ MISSING_KINDS = ("dont_know", "refused", "not_asked", "unmapped")
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 VariableUnit = Literal["household", "person", "respondent"]
+UnitCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+"""A unit in the words of the official data: PERCENT, HOURS, PER_1000_POP."""
 MissingKind = Literal["dont_know", "refused", "not_asked", "unmapped"]
 MissingRule = Literal["exclude", "not_in_numerator"]
 
@@ -181,10 +183,10 @@ class BreakdownFile(Model):
 
 
 class Share(Model):
-    """A proportion: `numerator` among the rows where `universe` holds.
+    """A proportion: `numerator` among the rows where `universe` is known to hold.
 
-    `missing` says for each kind of missing answer of the numerator's variables whether the row leaves the denominator
-    or stays in it as not in the numerator.
+    A missing answer is unknown in both. `missing` says for each kind of missing answer of the numerator's variables
+    whether a row that it leaves undecided leaves the denominator or stays in it as not in the numerator.
     """
 
     universe: str
@@ -278,7 +280,8 @@ class Measure(Model):
     unit: household (each household counts household_weight x weight_by), person (household weight) or respondent
     (household weight x eligible adults). statistic: proportion (one share), mean_of_shares (several, each with its own
     denominator), composite (several conditions that must all hold; a row with one unknown is left out), mean, ratio,
-    score (count-based), rasch (a scale by the Rasch model).
+    score (count-based), rasch (a scale by the Rasch model). `counts` says whom the series counts where its title does
+    not (households or persons); with the title it guards the weight.
     """
 
     unit: VariableUnit
@@ -289,6 +292,7 @@ class Measure(Model):
     ratio: RatioOf | None = None
     score: Score | None = None
     rasch: RaschScale | None = None
+    counts: Literal["households", "persons"] | None = None
     self_report: bool = False
 
     @model_validator(mode="after")
@@ -320,7 +324,7 @@ class Series(Model):
 
     code: Annotated[str, Field(pattern=r"^[A-Z0-9_]+$")]
     title: str
-    unit: str
+    unit: UnitCode
     headline: dict[str, str] = {}
     match: Literal["exact", "adapted", "proxy"] | None = None
     adapted_because: str | None = None
@@ -344,7 +348,7 @@ class Component(Model):
 
     code: Annotated[str, Field(pattern=r"^LNOB_[A-Z0-9_]+$")]
     title: str
-    unit: str
+    unit: UnitCode
     because: str
     measure: Measure
 
@@ -425,6 +429,8 @@ class Column(Model):
     kind. `multiply` turns the source's measure into the variable's. `select` multiple: codes joined by `separator`.
     `aliases` are other headers of the same question: renamed in another form version, its label in any language.
     `choices` names a list of the instrument: a cell that holds a label of the list is read as its code.
+    `reason` says why a column is not used, or why yes and no stand the other way round. `adapted_because` says how the
+    question differs from the variable (one way, not a round trip): what rests on it compares in class C.
     `role` is for evidence (score cards, discussions, interviews, reviews): what part of a statement the column holds.
     """
 
@@ -447,6 +453,22 @@ class Column(Model):
     select: Literal["one", "multiple"] = "one"
     separator: str = " "
     reported_by: Literal["self", "proxy", "head"] = "self"
+    adapted_because: str | None = None
+
+    @property
+    def joined_by(self) -> str:
+        """What stands between several answers of one cell in the table `responses`.
+
+        It is the separator of the file, unless a code holds that itself: then the first of these that no code holds.
+        """
+        codes = [
+            *self.codes,
+            *self.positive,
+            *self.negative,
+            *(code for kind in self.missing.values() for code in kind),
+        ]
+        free = (mark for mark in (self.separator, " ", ",", ";", "|") if not any(mark in code for code in codes))
+        return next(free, "\x1f")
 
     @model_validator(mode="after")
     def _mapped_or_excluded(self) -> Column:
@@ -508,7 +530,7 @@ class Instrument(Model):
     """One questionnaire: how it says the variables.
 
     `versions` are the form versions that it covers (all, if empty); `choices` are its lists: code -> labels in any
-    language.
+    language. `special_protocol` names the guideline under which the form asks sensitive questions.
     """
 
     instrument: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -519,6 +541,7 @@ class Instrument(Model):
     versions: list[str] = []
     choices: dict[str, dict[str, list[str]]] = {}
     calendar_columns: dict[str, Literal["bikram_sambat_possible"]] = {}
+    special_protocol: str | None = None
     consent: Consent | None = None
     records: dict[Identifier, Record]
     statements: dict[str, Statement] = {}

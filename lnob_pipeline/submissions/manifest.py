@@ -233,9 +233,34 @@ class Ethics(Part):
     )
     special_protocol: bool = Field(
         default=False,
-        description="Was a special protocol in force, as questions on violence need it?",
+        description="Was a special protocol in force, as questions on violence need it? Without it and the four "
+        "answers below, answers to sensitive questions are not kept",
         examples=["no"],
     )
+    one_per_hh: bool = Field(
+        default=False, description="Special protocol: was only one person a household asked?", examples=["no"]
+    )
+    privacy_obtained: bool = Field(
+        default=False,
+        description="Special protocol: were the questions asked in private, and left out where privacy failed?",
+        examples=["no"],
+    )
+    referral_list: bool = Field(
+        default=False, description="Special protocol: was a list of services for help at hand?", examples=["no"]
+    )
+    interviewer_trained: bool = Field(
+        default=False, description="Special protocol: were the interviewers trained for it?", examples=["no"]
+    )
+
+    @property
+    def sensitive_answers_allowed(self) -> bool:
+        """Whether answers to sensitive questions may be kept: a special protocol with all of its parts.
+
+        Source: WHO, Putting women first: ethical and safety recommendations for research on domestic violence against
+        women (2001). The approval by a committee is a field that every manifest has.
+        """
+        parts = (self.one_per_hh, self.privacy_obtained, self.referral_list, self.interviewer_trained)
+        return self.special_protocol and all(parts)
 
 
 class Agreement(Part):
@@ -273,19 +298,76 @@ class PartnerConsent(Part):
         return self
 
 
+class Corrections(Part):
+    """How a cleaning log is to be read: its columns, and its own words for the four actions.
+
+    A line names one row of the data (`record_key`) and says what is to be done with it. The data stay as they are; the
+    log is applied to them each time they are read.
+    """
+
+    identifier: Text | None = Field(
+        default=None,
+        description="Cleaning log: the column of the data with the ids that the log names rows by; left empty, the id "
+        "column of the questionnaire",
+        examples=["_uuid"],
+    )
+    record_key: Text = Field(
+        default="record_key", description="Cleaning log: its column with the id of the row", examples=["uuid"]
+    )
+    column: Text = Field(
+        default="column", description="Cleaning log: its column with the name of the question", examples=["question"]
+    )
+    action: Text = Field(
+        default="action", description="Cleaning log: its column that says what is to be done", examples=["change_type"]
+    )
+    expected: Text = Field(
+        default="expected", description="Cleaning log: its column with the answer as collected", examples=["old_value"]
+    )
+    new_value: Text = Field(
+        default="new_value", description="Cleaning log: its column with the answer as corrected", examples=["new_value"]
+    )
+    change_response: list[Text] = Field(
+        default=["change_response"], description="Cleaning log: its words for: put the new answer", examples=["change"]
+    )
+    blank_response: list[Text] = Field(
+        default=["blank_response"], description="Cleaning log: its words for: delete the answer", examples=["blank"]
+    )
+    remove_row: list[Text] = Field(
+        default=["remove_row"], description="Cleaning log: its words for: leave the row out", examples=["remove_survey"]
+    )
+    no_action: list[Text] = Field(
+        default=["no_action"], description="Cleaning log: its words for: nothing is changed", examples=["no_action"]
+    )
+
+    @model_validator(mode="after")
+    def _each_word_says_one_thing(self) -> Corrections:
+        words = [*self.change_response, *self.blank_response, *self.remove_row, *self.no_action]
+        if len(set(words)) < len(words):
+            raise ValueError("a word of the cleaning log stands for two actions")
+        columns = (self.record_key, self.column, self.action, self.expected, self.new_value)
+        if len(set(columns)) < len(columns):
+            raise ValueError("a column of the cleaning log is named twice")
+        return self
+
+
 class DataFile(Part):
-    """One file of the hand-in. `role` data holds answers; form is the questionnaire; participants describes groups."""
+    """One file of the hand-in.
+
+    `role` data holds answers; form is the questionnaire; participants describes groups; corrections is a cleaning log.
+    """
 
     path: Text = Field(
         description="Name of the file in this folder; do not put a person's name into it", examples=["answers.xlsx"]
     )
-    role: Literal["data", "form", "participants", "codebook"] = Field(
+    role: Literal["data", "form", "participants", "codebook", "corrections"] = Field(
         description="What the file holds: data: the answers; form: the questionnaire; participants: who took part in "
-        "the groups; codebook: the meaning of codes",
+        "the groups; codebook: the meaning of codes; corrections: a cleaning log",
         examples=["data"],
     )
     format: Literal[
         "kobo_xlsx",
+        "kobo_json",
+        "xlsx",
         "xlsform",
         "spss",
         "stata",
@@ -351,6 +433,7 @@ class Manifest(Part):
     agreement: Agreement
     disclosure: Disclosure
     partner: PartnerConsent
+    corrections: Corrections = Field(default=Corrections(), description="How a cleaning log is to be read")
     files: Annotated[list[DataFile], Field(min_length=1, max_length=200)] = Field(
         description="The files of the hand-in"
     )
@@ -410,7 +493,7 @@ def form_fields(part: str = "Manifest", prefix: str = "") -> tuple[FormField, ..
                     path=prefix + name,
                     description=item["description"],
                     example=item["examples"][0],
-                    required=name in model["required"],
+                    required=name in model.get("required", []),
                     kind="date" if answer.get("format") == "date" else kind,
                     choices=tuple(answer.get("enum", [str(level) for level in levels])),
                 )

@@ -24,16 +24,15 @@ import polars as pl
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.mappings.models import Column, Instrument, Record
 from lnob_pipeline.submissions.manifest import Manifest
+from lnob_pipeline.validation.answers import UNMAPPED, known_texts, spelled
 from lnob_pipeline.validation.normalise import (
     DateOrder,
     about_gregorian,
     ambiguous_number,
-    ascii_digits,
     date_text,
     is_bikram_sambat,
     number_text,
     tidy,
-    tidy_text,
 )
 from lnob_pipeline.validation.privacy import code_shaped, identifier_kinds, showable
 from lnob_pipeline.validation.rules import KINDS, REASONS, RULES
@@ -41,8 +40,6 @@ from lnob_pipeline.validation.rules import KINDS, REASONS, RULES
 ROW, LABEL, KEY, PARENT = "(row)", "(label)", "(key)", "(parent)"
 """Columns of work beside those of the source: row number in the file, label of the row (its number, with a count where
 a reader makes several rows of one), key of the row, key of its parent."""
-UNMAPPED = "unmapped"
-"""Stands in a kept cell whose text was taken out: an answer was there, and it cannot be used."""
 DESIGN = {"strata": "stratum", "cluster": "cluster", "weight": "household_weight"}
 """Part of the manifest's sampling -> variable of the question bank."""
 KINDS_OF_TALK = {"focus_group": "focus_group", "interview": "interview"}
@@ -76,6 +73,8 @@ class Rows:
     """The rows of one record that consented: ROW, LABEL, KEY, PARENT and the mapped columns as tidy text.
 
     kept: text for `responses`; shown: text for the feedback; numbers: values before the check of their range.
+    choices: the lists of the instrument; faults: cells that say two things, by reason and column; not_ticked: rows
+    without a tick in any option, by column (answers.Answers).
     """
 
     name: str
@@ -84,6 +83,9 @@ class Rows:
     sheet: str | None
     date_order: DateOrder
     frame: pl.DataFrame
+    choices: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    faults: dict[str, dict[str, pl.Series]] = field(default_factory=dict)
+    not_ticked: dict[str, pl.Series] = field(default_factory=dict)
     kept: dict[str, pl.Series] = field(default_factory=dict)
     shown: dict[str, pl.Series] = field(default_factory=dict)
     numbers: dict[str, pl.Series] = field(default_factory=dict)
@@ -203,24 +205,6 @@ class Findings:
         return pl.concat([pl.DataFrame(schema=FINDING), *self.frames])
 
 
-def known_texts(column: Column, extra: dict[str, str] | None = None) -> dict[str, str]:
-    """Each answer the mapping of a column knows, in tidy form -> as the instrument spells it."""
-    declared = [*column.codes, *column.positive, *column.negative, *(extra or {})]
-    declared += [code for codes in column.missing.values() for code in codes]
-    return {tidy_text(code): code for code in declared if tidy_text(code)}
-
-
-def _spelled(cell: pl.Expr, known: dict[str, str]) -> pl.Expr:
-    """The instrument's spelling of a tidy cell, digits of any script; null where it is none of its answers."""
-    if not known:
-        return pl.lit(None, dtype=pl.String)
-    names, spellings = list(known), list(known.values())
-    return pl.coalesce(
-        cell.replace_strict(names, spellings, default=None, return_dtype=pl.String),
-        ascii_digits(cell).replace_strict(names, spellings, default=None, return_dtype=pl.String),
-    )
-
-
 def check_columns(rows: Rows, instrument: Instrument, mappings: Mappings, iso3: str, found: Findings) -> None:
     """Check every mapped column of a record; fill `kept`, `shown` and `numbers`."""
     areas = {code: code for code in mappings.countries[iso3].admin1} if iso3 in mappings.countries else {}
@@ -232,14 +216,46 @@ def check_columns(rows: Rows, instrument: Instrument, mappings: Mappings, iso3: 
             elif variable.type == "date":
                 _check_date(rows, header, column, header in instrument.calendar_columns, found)
             elif variable.type in ("code", "codes") or column.codes:
-                _check_codes(rows, header, column, known_texts(column), "cell", found)
+                _check_codes(rows, header, column, known_texts(column, rows.choices), "cell", found)
             elif column.variable == "admin1":
-                _check_codes(rows, header, column, known_texts(column, areas), "cell", found)
+                _check_codes(rows, header, column, known_texts(column, rows.choices, areas), "cell", found)
             else:
                 _check_text(rows, header, column.variable, found)
         elif column.role is not None:
             vocabularies = {"group": dict.fromkeys(mappings.groups, ""), "admin1": areas, "kind": KINDS_OF_TALK}
             _check_role(rows, header, column, instrument, vocabularies.get(column.role), found)
+    _check_reading(rows, mappings, found)
+
+
+def _check_reading(rows: Rows, mappings: Mappings, found: Findings) -> None:
+    """What the shape of the export did to the answers: columns without any, no tick, and cells that say two things."""
+    for header, cells in rows.kept.items():
+        if len(cells) and cells.null_count() == len(cells):
+            found.whole(
+                "completeness", "empty_column", file=rows.file, sheet=rows.sheet, record=rows.name, column=header,
+                severity="information", n_checked=len(cells), n_failed=0,
+            )  # fmt: skip
+    for header, mask in rows.not_ticked.items():
+        n = int(mask.sum())
+        found.result(
+            "codes", len(mask), n, expectation="an_option_is_ticked", record=rows.name, column=header,
+            severity="information", outcome="passed", message=f"{n} rows without a tick in any option: no answer",
+        )  # fmt: skip
+    for reason, masks in rows.faults.items():
+        for header, mask in masks.items():
+            _check_two_things(rows, header, mask, reason, mappings, found)
+
+
+def _check_two_things(
+    rows: Rows, header: str, mask: pl.Series, reason: str, mappings: Mappings, found: Findings
+) -> None:
+    """A cell that says two things: it was left empty, and is an answer that cannot be used."""
+    column = rows.record.columns[header]
+    n = found.add(rows, mask, "codes", "row" if column.role else "cell", reason, column=header)
+    found.result("codes", len(mask), n, expectation=f"no_{reason}", record=rows.name, column=header)
+    coded = column.variable is None or mappings.variables[column.variable].type in ("code", "codes", "number")
+    unusable = pl.repeat(UNMAPPED if coded else None, len(mask), dtype=pl.String, eager=True)
+    rows.kept[header] = _choose(mask, unusable, rows.kept[header])
 
 
 def _check_role(
@@ -251,7 +267,14 @@ def _check_role(
     found: Findings,
 ) -> None:
     if column.role == "statement":
-        _check_codes(rows, header, column, known_texts(column, dict.fromkeys(instrument.statements, "")), "row", found)
+        _check_codes(
+            rows,
+            header,
+            column,
+            known_texts(column, rows.choices, dict.fromkeys(instrument.statements, "")),
+            "row",
+            found,
+        )
     elif column.role == "score":
         scale = instrument.scale
         bounds = (scale.minimum, scale.maximum, "points of the scale") if scale else (None, None, None)
@@ -259,9 +282,9 @@ def _check_role(
     elif column.role == "participants":
         _check_number(rows, header, column, (1.0, None, "persons"), found, effect="row")
     elif column.codes or column.positive or column.negative:
-        _check_codes(rows, header, column, known_texts(column), "row", found)
+        _check_codes(rows, header, column, known_texts(column, rows.choices), "row", found)
     elif vocabulary is not None:  # no codes are mapped: the file uses the codes of the project
-        _check_codes(rows, header, column, known_texts(column, vocabulary), "row", found)
+        _check_codes(rows, header, column, known_texts(column, rows.choices, vocabulary), "row", found)
     else:
         _check_text(rows, header, column.role, found)
 
@@ -323,7 +346,7 @@ def _check_codes(rows: Rows, header: str, column: Column, known: dict[str, str],
             kept = _choose(whole, pl.repeat(UNMAPPED, len(whole), dtype=pl.String, eager=True), kept)
     else:
         frame = rows.frame.select(pl.col(header).alias("cell")).with_columns(
-            _spelled(pl.col("cell"), known).alias("kept")
+            spelled(pl.col("cell"), known).alias("kept")
         )
         cells, kept = frame["cell"], frame["kept"]
         unknown = cells.is_not_null() & kept.is_null()
@@ -365,11 +388,11 @@ def _several_codes(cells: pl.Series, column: Column, known: dict[str, str]) -> t
     frame = pl.DataFrame({"cell": cells}).with_row_index("i")
     parts = (
         frame.drop_nulls("cell")
-        .select("i", pl.col("cell").str.split(column.separator).alias("code"))
+        .select("i", pl.col("cell").str.split(column.joined_by).alias("code"))
         .explode("code", empty_as_null=True)
         .with_columns(tidy(pl.col("code")))
         .drop_nulls("code")
-        .with_columns(_spelled(pl.col("code"), known).alias("kept"))
+        .with_columns(spelled(pl.col("code"), known).alias("kept"))
     )
     allowed = parts.filter(pl.col("kept").is_null())["code"].unique()
     allowed = allowed.filter(showable(allowed, known))
@@ -382,9 +405,9 @@ def _several_codes(cells: pl.Series, column: Column, known: dict[str, str]) -> t
         )
         .group_by("i", maintain_order=True)
         .agg(
-            pl.col("text").str.join(column.separator),
+            pl.col("text").str.join(column.joined_by),
             pl.col("unknown").any(),
-            pl.col("code").filter(pl.col("unknown")).str.join(column.separator).alias("codes"),
+            pl.col("code").filter(pl.col("unknown")).str.join(column.joined_by).alias("codes"),
         )
     )
     whole = frame.join(joined, on="i", how="left", maintain_order="left")
@@ -401,18 +424,18 @@ def _check_number(
     effect: str = "cell",
 ) -> None:
     minimum, maximum, measure = bounds
-    known = known_texts(column)
+    known = known_texts(column, rows.choices)
     cell = pl.col("cell")
     frame = (
         rows.frame.select(pl.col(header).alias("cell"))
-        .with_columns(_spelled(cell, known).alias("spelled"))
+        .with_columns(spelled(cell, known).alias("spelled"))
         .with_columns(
             pl.when(pl.col("spelled").is_null()).then(number_text(cell)).alias("number"),
             (pl.col("spelled").is_null() & ambiguous_number(cell)).fill_null(False).alias("ambiguous"),
         )
         .with_columns(pl.col("number").cast(pl.Float64).alias("value"))
         # A sentinel may be written 999.0 or ९९९ as well as 999.
-        .with_columns(pl.coalesce("spelled", _spelled(pl.col("number"), known)).alias("spelled"))
+        .with_columns(pl.coalesce("spelled", spelled(pl.col("number"), known)).alias("spelled"))
     )
     in_measure = pl.col("value") * column.multiply
     possible = pl.lit(True)
@@ -479,7 +502,7 @@ def _check_date(rows: Rows, header: str, column: Column, bikram_sambat: bool, fo
     frame = (
         rows.frame.select(pl.col(header).alias("cell"))
         .with_columns(
-            _spelled(pl.col("cell"), known_texts(column)).alias("spelled"),
+            spelled(pl.col("cell"), known_texts(column, rows.choices)).alias("spelled"),
             date_text(pl.col("cell"), rows.date_order).alias("date"),
         )
         .with_columns(

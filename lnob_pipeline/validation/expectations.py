@@ -17,7 +17,8 @@ import polars as pl
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.mappings.models import Column, Instrument
 from lnob_pipeline.settings import Settings
-from lnob_pipeline.validation.contracts import BREAKDOWN_VARIABLES, KEY, MISSING_LIMIT, Result, Rows, known_texts
+from lnob_pipeline.validation.answers import known_texts
+from lnob_pipeline.validation.contracts import BREAKDOWN_VARIABLES, KEY, MISSING_LIMIT, Result, Rows
 from lnob_pipeline.validation.rules import RULES
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _suite(part: Rows, instrument: Instrument, mappings: Mappings, settings: Set
 
 def _codes(column: Column, instrument: Instrument) -> list[str]:
     statements = dict.fromkeys(instrument.statements, "") if column.role == "statement" else None
-    return sorted(known_texts(column, statements).values())
+    return sorted(known_texts(column, extra=statements).values())
 
 
 def _bounds(column: Column, instrument: Instrument, mappings: Mappings) -> tuple[float | None, float | None]:

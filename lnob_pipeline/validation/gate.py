@@ -4,16 +4,17 @@ Order: read as text in memory; count and take out identifiers; structure; consen
 columns and records; then the decision. Of a row without consent nothing but its number goes past `_consenting`. If the
 structure or the consent cannot be established, no row is read further and no cell is repeated anywhere.
 
+A cleaning log is applied to the tables before anything is judged (corrections.py), and the headers and cells of the
+export become columns and answers of the instrument (columns.py, answers.py).
+
 The way of a row: rows in the file = accepted + in quarantine + refused, for each record (`Validated.balance`). Columns
 that the instrument does not map to a variable or a role end here: they are kept nowhere.
 """
 
 from __future__ import annotations
 
-import re
 import traceback
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,30 +26,33 @@ from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions.manifest import DataFile, Manifest
 from lnob_pipeline.submissions.readers import ReaderError, SourceTable, read_file
 from lnob_pipeline.submissions.readers.xlsform import SHEETS, question_types
-from lnob_pipeline.submissions.receive import public_name
 from lnob_pipeline.tables import QUARANTINE, RESPONSES, VALIDATION_OUTCOMES, VALIDATION_RESULTS
 from lnob_pipeline.validation import contracts
+from lnob_pipeline.validation.answers import Answers, options_of, read_answers, rows_of_ticks
+from lnob_pipeline.validation.cleaning import FileTable, corrected, main_record, tables_of
+from lnob_pipeline.validation.columns import VERSION, Headers, find_headers, is_system
 from lnob_pipeline.validation.contracts import KEY, LABEL, PARENT, ROW, Findings, Result, Rows
 from lnob_pipeline.validation.normalise import tidy, tidy_text
 from lnob_pipeline.validation.privacy import (
     NOT_SHOWN,
+    code_shaped,
     identifier_kind,
     is_near,
     kind_by_form,
     kind_by_name,
     looks_identifying,
+    public_column,
+    public_file,
     public_manifest,
+    public_words,
 )
+from lnob_pipeline.validation.protocol import without_sensitive
 from lnob_pipeline.validation.rules import KINDS, REASONS, RULES, Severity
 
 PLAN_SHARE = 0.8
 """Fewer than four in five of the planned units is said."""
-MAXIMUM_SHOWN = 60
-"""Letters of a header, or of a word of the manifest, that a message repeats."""
 IDENTIFIER_SHARE, IDENTIFIER_ROWS = 0.01, 3
 """A column is identifying if so many of its rows look like identifiers (either is enough)."""
-MAIN_UNITS = ("household", "score", "excerpt", "answer")
-"""Units of the record whose rows the outcome counts, in order of choice."""
 
 
 PACKAGE = Path(__file__).parents[1]
@@ -98,8 +102,8 @@ class _Source:
     record: Record
     table: SourceTable
     file: DataFile
-    headers: dict[str, str]
-    """Column of the instrument -> header of the file."""
+    headers: Headers
+    answers: Answers
 
 
 def validate(
@@ -136,8 +140,11 @@ def _validated(
     found = Findings()
     instrument = _instrument(manifest, mappings, found)
     _known_places(manifest, mappings, found)
-    tables, form_types = _read(files, _sheets(instrument), settings, found)
-    sources = _structure(instrument, tables, form_types, mappings, found) if instrument else {}
+    tables, logs, form_types = _read(files, _sheets(instrument), settings, found)
+    if instrument:
+        tables = corrected(manifest, instrument, tables, logs, found)
+    sources = _structure(instrument, tables, form_types, found) if instrument else {}
+    sources = {name: _allowed(manifest, name, source, mappings, found) for name, source in sources.items()}
     _identifiers(tables, sources, form_types, found)
     for name in public_manifest(manifest)[1]:
         found.whole("identifiers", "identifier_in_manifest", field=name, expectation="no_identifier_in_manifest")
@@ -159,7 +166,7 @@ def _validated(
     else:
         rows, out = {}, {}
     balance = _balance(sources, rows, refused, out)
-    main = _main_record(instrument)
+    main = main_record(instrument) if instrument else None
     _sizes(manifest, balance, main, settings, found)
     return _assemble(manifest, version, mappings, rows, refused, out, sources, balance, main, found)
 
@@ -172,14 +179,15 @@ def _sheets(instrument: Instrument | None) -> set[str]:
 
 def _read(
     files: list[tuple[DataFile, bytes]], known_tables: set[str], settings: Settings, found: Findings
-) -> tuple[list[tuple[DataFile, SourceTable]], dict[str, str]]:
-    """All tables of the data files, and the types of the questions where a form is there."""
-    tables: list[tuple[DataFile, SourceTable]] = []
+) -> tuple[list[FileTable], list[FileTable], dict[str, str]]:
+    """All tables of the data files, those of cleaning logs, and the types of the questions where a form is there."""
+    tables: list[FileTable] = []
+    logs: list[FileTable] = []
     types: dict[str, str] = {}
     for file, content in files:
         if file.role == "codebook":
             continue
-        severity: Severity = "blocking" if file.role in ("data", "participants") else "warning"
+        severity: Severity = "warning" if file.role == "form" else "blocking"
         name = public_file(file)
         try:
             read = read_file(content, file)
@@ -205,30 +213,10 @@ def _read(
         if rows > settings.maximum_rows:
             found.whole("readable", "too_many_rows", file=name, rows=rows, limit=settings.maximum_rows)
             continue
-        tables.extend((file, table) for table in read.values())
+        into = logs if file.role == "corrections" else tables
+        into.extend((file, table) for table in read.values())
     found.result("readable", len(files), 0, expectation="files_open", message=f"{len(files)} files looked at")
-    return tables, types
-
-
-def public_file(file: DataFile) -> str:
-    """The name of a file as it may be shown: its role and kind where the name could be that of a person."""
-    name = public_name(file.path, file.role, looks_identifying)
-    return name if name == name.lower() and name.isascii() else public_name(name, file.role, lambda _: True)
-
-
-def public_column(header: str, place: int, known: Collection[str]) -> str:
-    """A header that no instrument declares, as it may be shown: its place unless it is almost one of the known ones.
-
-    Where the first row of a file is no header, it is the first person.
-    """
-    last = re.split(r"[/:.]", header)[-1]
-    shown = is_near(last, [re.split(r"[/:.]", name)[-1] for name in known]) and not looks_identifying(header)
-    return header if shown and len(header) <= MAXIMUM_SHOWN else f"column {place}"
-
-
-def _public_words(words: Sequence[str]) -> str:
-    """Words of the manifest as a message may repeat them."""
-    return ", ".join(NOT_SHOWN if looks_identifying(word) or len(word) > MAXIMUM_SHOWN else word for word in words)
+    return tables, logs, types
 
 
 def _instrument(manifest: Manifest, mappings: Mappings, found: Findings) -> Instrument | None:
@@ -258,32 +246,55 @@ def _known_places(manifest: Manifest, mappings: Mappings, found: Findings) -> No
 
 
 def _structure(
-    instrument: Instrument,
-    tables: list[tuple[DataFile, SourceTable]],
-    form_types: dict[str, str],
-    mappings: Mappings,
-    found: Findings,
+    instrument: Instrument, tables: list[FileTable], form_types: dict[str, str], found: Findings
 ) -> dict[str, _Source]:
     """Find the table of each record and its columns; list what is absent and what is unknown."""
     sources: dict[str, _Source] = {}
-    by_name = {tidy_text(table.name).casefold(): (file, table) for file, table in tables}
+    places = tables_of(instrument, tables)
     for name, record in instrument.records.items():
-        place = by_name.get(tidy_text(record.table).casefold())
-        if place is None and len(instrument.records) == len(tables) == 1:
-            place = tables[0]  # one table and one record: the file may bear any name
-        if place is None:
+        if name not in places:
             if tables:
                 found.whole("structure", "absent_table", record=name, table=record.table)
             continue
-        file, table = place
-        headers = {tidy_text(header): header for header in table.frame.columns}
-        matched = {column: headers[tidy_text(column)] for column in record.columns if tidy_text(column) in headers}
-        sources[name] = source = _Source(record, table, file, matched)
+        file, table = places[name]
+        options = options_of(record, instrument)
+        headers = find_headers(record, table.frame.columns, options, rows_of_ticks(table.frame) if options else set())
+        answers = read_answers(record, instrument, table.frame, headers)
+        sources[name] = source = _Source(record, table, file, headers, answers)
         _absent_columns(name, source, instrument, form_types, found)
         _unknown_columns(name, source, found)
+        if record.parent is None:
+            _versions(name, source, instrument, found)
         if table.frame.is_empty() and record.parent is None:
             found.whole("structure", "empty_table", file=public_file(file), record=name, table=record.table)
     return sources
+
+
+def _versions(name: str, source: _Source, instrument: Instrument, found: Findings) -> None:
+    """Rows of a version of the form that the instrument does not name: they stay, and it is said."""
+    headers = [header for header in source.table.frame.columns if VERSION.match(header)]
+    if not instrument.versions or not headers:
+        return
+    version = source.table.frame.select(pl.coalesce(tidy(pl.col(header)) for header in headers)).to_series()
+    known = [tidy_text(each) for each in instrument.versions]
+    unknown = version.filter(~version.is_in(known).fill_null(False))
+    if unknown.is_empty():
+        found.result("structure", len(version), 0, expectation="versions_known", record=name)
+        return
+    different = unknown.drop_nulls().unique().sort()
+    shown = different.filter(code_shaped(different)).to_list()
+    found.whole(
+        "structure", "unknown_version", file=public_file(source.file), record=name, column=headers[0],
+        severity="warning", expectation="versions_known", n_checked=len(version), n_failed=len(unknown),
+        n=len(unknown), versions=public_words(shown) or NOT_SHOWN,
+    )  # fmt: skip
+
+
+def _allowed(manifest: Manifest, name: str, source: _Source, mappings: Mappings, found: Findings) -> _Source:
+    """The source without the sensitive columns that its protocol does not cover."""
+    answers = {column: source.answers.frame[column] for column in source.answers.frame.columns}
+    file = public_file(source.file)
+    return replace(source, record=without_sensitive(manifest, name, source.record, answers, file, mappings, found))
 
 
 def _needed(name: str, record: Record, instrument: Instrument) -> set[str]:
@@ -301,10 +312,21 @@ def _absent_columns(
     where: dict[str, Any] = {"file": public_file(source.file), "sheet": _sheet(source), "record": name}
     needed = sorted(_needed(name, record, instrument))
     absent = 0
+    present = source.headers.of.keys() | source.headers.options.keys()
     for header in needed:
-        if header not in source.headers or kind_by_form(header, form_types):
+        if header in source.headers.unclear:
+            n = source.headers.unclear[header]
+            found.whole("structure", "unclear_column", column=header, n=n, **where)
+            absent += 1
+        elif header not in present or kind_by_form(header, form_types):
             found.whole("structure", "absent_column", column=header, **where)
             absent += 1
+    if source.headers.by_path:
+        message = f"found under a group of the form: {', '.join(source.headers.by_path)}"
+        found.result(
+            "structure", len(source.headers.by_path), 0, expectation="columns_by_path", record=name,
+            severity="information", message=message,
+        )  # fmt: skip
     reserved = {column.name for column in RESPONSES.columns} | {ROW, LABEL, KEY, PARENT}
     for header, column in record.columns.items():
         if column.exclude is None and header.casefold() in reserved:
@@ -314,18 +336,19 @@ def _absent_columns(
 
 
 def _unknown_columns(name: str, source: _Source, found: Findings) -> None:
-    known = set(source.headers.values())
-    unknown = [
-        public_column(header, place, source.record.columns)
-        for place, header in enumerate(source.table.frame.columns, start=1)
-        if header not in known
-    ]
-    for column in unknown:
+    known = {header for headers in source.headers.of.values() for header in headers}
+    known |= {header for options in source.headers.options.values() for header in options}
+    unknown: list[str] = []
+    for place, header in enumerate(source.table.frame.columns, start=1):
+        if header in known or is_system(header):
+            continue
+        column = public_column(header, place, source.record.columns)
+        unknown.append(column)
         values = (name, public_file(source.file), _sheet(source), None, column, "structure", "submission", None)
-        finding = pl.DataFrame(
-            [(*values, *REASONS["unknown_column"], "warning", None)], schema=contracts.FINDING, orient="row"
-        )
-        found.frames.append(finding)
+        question = source.headers.elsewhere.get(header)
+        why, mend = REASONS["column_elsewhere" if question else "unknown_column"]
+        texts = (why.format(question=question), mend, "warning", None)
+        found.frames.append(pl.DataFrame([(*values, *texts)], schema=contracts.FINDING, orient="row"))
     found.result(
         "structure", source.table.frame.width, len(unknown), expectation="columns_known", record=name,
         severity="warning",
@@ -342,18 +365,22 @@ def _sheet(source: _Source) -> str | None:
 
 
 def _identifiers(
-    tables: list[tuple[DataFile, SourceTable]], sources: dict[str, _Source], form_types: dict[str, str], found: Findings
+    tables: list[FileTable], sources: dict[str, _Source], form_types: dict[str, str], found: Findings
 ) -> None:
     """Count what is taken out, by column. What the instrument declares is information, what it does not is a flag."""
     used = {id(source.table): (name, source) for name, source in sources.items()}
     for file, table in tables:
         name, source = used.get(id(table), (None, None))
-        declared = {header: column for column, header in source.headers.items()} if source else {}
+        of = source.headers.of if source else {}
+        declared = {header: column for column, headers in of.items() for header in headers}
+        options = {
+            header for found_options in (source.headers.options.values() if source else ()) for header in found_options
+        }
         for place, header in enumerate(table.frame.columns, start=1):
             cells = table.frame[header]
             filled = len(cells) - cells.null_count()
             column = source.record.columns[declared[header]] if source and header in declared else None
-            if filled == 0 or (column is not None and column.exclude is None):
+            if filled == 0 or header in options or (column is not None and column.exclude is None):
                 continue  # the cells of mapped columns are looked at one by one, after consent
             if column is not None:
                 if column.exclude == "identifier":
@@ -364,7 +391,12 @@ def _identifiers(
                     )  # fmt: skip
                 continue
             kind, n = _kind_of_column(header, cells, form_types)
-            if kind is not None:
+            if kind is not None and is_system(header):
+                found.result(
+                    "identifiers", filled, 0, expectation="taken_out", record=name, column=header,
+                    severity="information", message=f"{KINDS[kind]}: {filled} cells taken out",
+                )  # fmt: skip
+            elif kind is not None:
                 found.whole(
                     "identifiers", "identifier_column", file=public_file(file), record=name, n_checked=len(cells),
                     n_failed=n, column=public_column(header, place, source.record.columns if source else ()),
@@ -409,6 +441,12 @@ def _consenting(
             _sheet(source),
             source.file.date_order,
             consenting.select(ROW, LABEL, KEY, PARENT, *mapped),
+            instrument.choices,
+            {
+                reason: {column: mask.filter(~out) for column, mask in masks.items() if column in mapped}
+                for reason, masks in source.answers.faults.items()
+            },
+            {column: mask.filter(~out) for column, mask in source.answers.not_ticked.items() if column in mapped},
         )
         ids = dict.fromkeys(h for h in (source.record.identity, source.record.key) if h is not None)
         raw[name] = consenting.select(header for header in ids if header in consenting.columns)
@@ -417,13 +455,11 @@ def _consenting(
 
 def _working(source: _Source) -> pl.DataFrame:
     """The table under the instrument's names, tidied, with row number, key and parent key."""
-    record, frame = source.record, source.table.frame
-    mapped = {c: h for c, h in source.headers.items() if record.columns[c].exclude is None}
-    ids = {c: h for c, h in source.headers.items() if c in (record.key, record.identity, record.parent_key)}
-    consent = {c: h for c, h in source.headers.items() if record.columns[c].exclude == "consent"}
-    texts = [tidy(pl.col(header)).alias(column) for column, header in (mapped | ids | consent).items()]
+    record, answers = source.record, source.answers.frame
+    ids = (record.key, record.identity, record.parent_key)
+    used = [name for name in answers.columns if record.columns[name].exclude in (None, "consent") or name in ids]
     row = source.table.row_numbers.cast(pl.Int32).alias(ROW)
-    chosen = frame.with_columns(row).select(ROW, *texts)  # a record may have no column that is used
+    chosen = pl.DataFrame([row, *(answers[name] for name in used)])  # a record may have no column that is used
     count = pl.int_range(1, pl.len() + 1).over(ROW)
     label = pl.when(pl.len().over(ROW) > 1).then(pl.format("{}-{}", ROW, count)).otherwise(pl.col(ROW).cast(pl.String))
     chosen = chosen.with_columns(label.alias(LABEL))
@@ -450,7 +486,7 @@ def _refused(
         return nobody
     place = _consent_place(manifest, instrument, sources)
     if place is None:
-        found.whole("consent", "no_consent_question", column=_public_words([manifest.consent.column or ""]))
+        found.whole("consent", "no_consent_question", column=public_words([manifest.consent.column or ""]))
         return None
     name, answers = place
     affirmative = {tidy_text(code) for code in manifest.consent.affirmative}
@@ -460,7 +496,7 @@ def _refused(
     refused[name] = ~answers.is_in(sorted(affirmative)).fill_null(False)
     n = int(refused[name].sum())
     if len(answers) and n == len(answers):
-        words = _public_words(sorted(affirmative))
+        words = public_words(sorted(affirmative))
         found.whole("consent", "nobody_consented", affirmative=words, n_checked=n, n_failed=n)
         return None
     message = f"{n} of {len(answers)} rows without consent; their answers are kept nowhere"
@@ -474,13 +510,21 @@ def _consent_place(
 ) -> tuple[str, pl.Series] | None:
     """The record with the consent question, and its answers; the manifest and the instrument must mean the same."""
     wanted = tidy_text(manifest.consent.column or "")
-    if instrument.consent is not None and tidy_text(instrument.consent.column) != wanted:
-        return None
-    names = [instrument.consent.record] if instrument.consent else _parents_first(instrument)
+    said = instrument.consent
+    names = [said.record] if said else _parents_first(instrument)
     for name in names:
         source = sources.get(name)
-        header = next((h for h in source.table.frame.columns if tidy_text(h) == wanted), None) if source else None
-        if source is not None and header is not None:
+        if source is None:
+            continue
+        called = {
+            column: {column, *item.aliases} for column, item in source.record.columns.items()
+            if said is None or column == said.column
+        }  # fmt: skip
+        column = next((c for c, texts in called.items() if wanted in {tidy_text(text) for text in texts}), None)
+        if column is not None and column in source.answers.frame.columns:
+            return name, source.answers.frame[column]
+        header = next((h for h in source.table.frame.columns if tidy_text(h) == wanted), None)
+        if header is not None and (said is None or tidy_text(said.column) == wanted):
             return name, source.table.frame.select(tidy(pl.col(header))).to_series()
     return None
 
@@ -575,7 +619,7 @@ def _design_agrees(manifest: Manifest, instrument: Instrument, found: Findings) 
         mapped = [header for each in columns for header, column in each.items() if column.variable == variable]
         if named is not None and named not in mapped:
             found.whole(
-                "design", "not_the_design", named=_public_words([named]), part=part,
+                "design", "not_the_design", named=public_words([named]), part=part,
                 mapped=", ".join(mapped) or "nothing to it", expectation="columns_as_declared",
             )  # fmt: skip
 
@@ -617,14 +661,6 @@ def _balance(
     names = ("record", "n_rows", "n_accepted", "n_quarantined", "n_refused")
     schema = {"record": pl.String(), **dict.fromkeys(names[1:], pl.Int32())}
     return pl.DataFrame(lines, schema=schema, orient="row")
-
-
-def _main_record(instrument: Instrument | None) -> str | None:
-    """The record whose rows are the units of the hand-in."""
-    if instrument is None:
-        return None
-    units = {record.unit: name for name, record in reversed(instrument.records.items()) if record.parent is None}
-    return next((units[unit] for unit in MAIN_UNITS if unit in units), next(iter(instrument.records)))
 
 
 def _counts(balance: pl.DataFrame, main: str | None) -> tuple[int, int, int, int]:

@@ -19,7 +19,8 @@ from typing import Any
 
 import polars as pl
 
-from lnob_pipeline.submissions.manifest import Manifest
+from lnob_pipeline.submissions.manifest import DataFile, Manifest
+from lnob_pipeline.submissions.receive import public_name
 from lnob_pipeline.validation.normalise import DIGITS, ascii_digits, tidy_text
 
 FORM_TYPES = {
@@ -42,6 +43,9 @@ FORM_TYPES = {
     "audit": "device",
 }
 """Question types of XLSForm whose answers identify, whatever the question is called."""
+
+MAXIMUM_SHOWN = 60
+"""Letters of a header, or of a word of the manifest, that a message repeats."""
 
 _LATIN = {
     "phone": "phone|telephone|tel|mobile_number|mobile_no|cell_no|whatsapp|msisdn|phonenumber|devicephonenum|simu"
@@ -275,3 +279,24 @@ def code_shaped(cells: pl.Series) -> pl.Series:
 
 def _ascii(cells: pl.Series) -> pl.Series:
     return pl.Series("cell", cells).to_frame().select(ascii_digits(pl.col("cell"))).to_series()
+
+
+def public_file(file: DataFile) -> str:
+    """The name of a file as it may be shown: its role and kind where the name could be that of a person."""
+    name = public_name(file.path, file.role, looks_identifying)
+    return name if name == name.lower() and name.isascii() else public_name(name, file.role, lambda _: True)
+
+
+def public_column(header: str, place: int, known: Collection[str]) -> str:
+    """A header that no instrument declares, as it may be shown: its place unless it is almost one of the known ones.
+
+    Where the first row of a file is no header, it is the first person.
+    """
+    last = re.split(r"[/:.]", header)[-1]
+    shown = is_near(last, [re.split(r"[/:.]", name)[-1] for name in known]) and not looks_identifying(header)
+    return header if shown and len(header) <= MAXIMUM_SHOWN else f"column {place}"
+
+
+def public_words(words: Collection[str]) -> str:
+    """Words of the manifest as a message may repeat them."""
+    return ", ".join(NOT_SHOWN if looks_identifying(word) or len(word) > MAXIMUM_SHOWN else word for word in words)

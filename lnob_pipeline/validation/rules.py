@@ -45,7 +45,7 @@ RULES: dict[str, Rule] = {
             "blocking",
             "The tables and columns of the questionnaire are there",
             "An answer is understood by its column; without the column a question of the form has no answers at all.",
-            "Export with question names (not labels), all versions of the form, and leave the first row as it is.",
+            "Export all versions of the form, with its question names or labels, and leave the first row as it is.",
             "the column names of the form, in any order",
         ),
         Rule(
@@ -65,12 +65,29 @@ RULES: dict[str, Rule] = {
             "approval 2019-03-01, first interview 2019-04-15",
         ),
         Rule(
+            "special_protocol",
+            "warning",
+            "Sensitive questions were asked under a special protocol",
+            "Questions on violence and on the body can bring a person into danger when they are asked without care.",
+            "Answer special_protocol, one_per_hh, privacy_obtained, referral_list and interviewer_trained (ethics) in "
+            "the manifest with yes if all of them are true; if not, leave these columns out and send totals only.",
+            "one woman a household, asked alone by a trained interviewer with a list of services for help",
+        ),
+        Rule(
             "identifiers",
             "warning",
             "What says who a person is was taken out",
             "Names, phone numbers, identity numbers and places of homes can bring people into danger.",
             "Leave these columns and cells out of the next hand-in; they were taken out here and are kept nowhere.",
             "no phone number, not even in a remark",
+        ),
+        Rule(
+            "corrections",
+            "warning",
+            "The cleaning log fits the data",
+            "What was corrected must be seen: the answers as collected stay, and the log says what was changed.",
+            "Correct the line of the log: the id of the row, the question, and the answer as it was collected.",
+            "record_key 101, column age, action change_response, expected 350, new_value 35",
         ),
         Rule(
             "identity",
@@ -215,12 +232,29 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "absent_table": (
         "the table {table} of the questionnaire is not in the files",
-        "send all sheets or files of the export; do not rename them",
+        "send all sheets or files of the export and do not rename them; a CSV of KoboToolbox leaves repeat groups out: "
+        "export as XLS or JSON",
     ),
     "empty_table": ("the table {table} has no rows", "export again, for all dates and all versions of the form"),
     "absent_column": (
         "the column {column} of the questionnaire is not in the file",
         "export again with all questions and with question names, or name the right version of the form",
+    ),
+    "unclear_column": (
+        "{n} columns of the file end in {column}, and the mapping does not say which of them is meant",
+        "ask the secretariat to name them in the mapping, as other names (aliases) of the question or as left out",
+    ),
+    "column_elsewhere": (
+        "the column bears the name of the question {question}, which the file has in another place, and was left out",
+        "if the question was moved to another group of the form, ask the secretariat to name this place in the mapping",
+    ),
+    "empty_column": (
+        "no row has an answer to {column}",
+        "nothing, if nobody was asked; if people were asked, export again: the export has lost the answers",
+    ),
+    "unknown_version": (
+        "{n} rows are of a version of the form that the mapping of the questionnaire does not name ({versions})",
+        "send the form of this version, so that its questions can be compared; the rows were read all the same",
     ),
     "reserved_column": (
         "the column name {column} is kept for the pipeline",
@@ -241,6 +275,12 @@ REASONS: dict[str, tuple[str, str]] = {
     "young_respondent": (
         "the respondent is below 18 and the manifest says that no minors were interviewed",
         "correct the age, or fill in minors_interviewed and guardian_consent in the manifest",
+    ),
+    "sensitive_taken_out": (
+        "answers to {column} may be kept only where a special protocol was in force, and the manifest does not say so "
+        "in all of its parts; {n} answers were taken out and are kept nowhere",
+        "if the protocol was complete, say so in the manifest (ethics); if not, leave the column out and hand in "
+        "totals: for groups of 25 people or more how many were asked and how many answered what, in a report",
     ),
     "identifier_in_answer": (
         "the cell holds what looks like {kind}; it was taken out and is kept nowhere",
@@ -282,6 +322,64 @@ REASONS: dict[str, tuple[str, str]] = {
     "unknown_code": (
         "not an answer of this question; answers are {codes}",
         "put one of the codes, or tell us of the new answer",
+    ),
+    "conflicting_columns": (
+        "the columns of this question say different things, so none of them was taken",
+        "correct the wrong one; where a question was renamed or is spread over option columns, all must agree",
+    ),
+    "ambiguous_answers": (
+        "the answers in this cell can be told apart in two ways, because answers hold what stands between them",
+        "export with a column for each option, or with codes (XML values) and not labels",
+    ),
+    "no_tick": (
+        "an option column holds something that is neither a tick (1, TRUE) nor none (0, FALSE)",
+        "write 1 or 0, or export again",
+    ),
+    "change_response": (
+        "{n} answers were changed by the cleaning log, {unseen} of them without saying what the answer was before",
+        "nothing, if this is right",
+    ),
+    "blank_response": (
+        "{n} answers were deleted by the cleaning log, {unseen} of them without saying what the answer was before",
+        "nothing, if this is right",
+    ),
+    "remove_row": ("{n} rows were left out by the cleaning log", "nothing, if this is right"),
+    "no_such_log_column": (
+        "the cleaning log has no column {columns}",
+        "correct the names of its columns in the manifest (corrections)",
+    ),
+    "no_row_of_log": (
+        "the column with the ids that the cleaning log names rows by is not in the data",
+        "name it in the manifest (corrections.identifier)",
+    ),
+    "unknown_action": (
+        "the action of this line is none of those that the manifest names, so the line was not applied",
+        "correct the line, or add the word to the manifest (corrections)",
+    ),
+    "no_such_row": ("no row of the data has the id of this line", "correct the id, or delete the line"),
+    "several_rows": (
+        "several rows of the data have the id of this line, so it was not applied",
+        "give each row its own id",
+    ),
+    "no_such_question": (
+        "the question of this line is not one column of the data, so the line was not applied",
+        "write the name of the column as it stands in the first row of the data",
+    ),
+    "consent_not_changed": (
+        "a cleaning log cannot change the answer to the consent question",
+        "correct the answer in the data, if it was noted wrongly",
+    ),
+    "no_new_answer": (
+        "the line changes an answer and does not say to what, so it was not applied",
+        "write the new answer, or use the word for deleting an answer",
+    ),
+    "other_than_expected": (
+        "the answer in the data is not the one that this line expects, so the line was not applied",
+        "look at the answer as it was collected, and correct the line",
+    ),
+    "two_new_answers": (
+        "two lines want different answers in the same place, so none of them was applied",
+        "delete the line that is wrong",
     ),
     "not_a_number": ("not a number", "write digits only, without words, signs or units"),
     "ambiguous_number": (

@@ -25,6 +25,7 @@ ESTIMATE: Row = {
     "series": "IT_MOB_OWN",
     "stratum": "_T",
     **dict.fromkeys(tables.STRATUM_DIMENSIONS, "_T"),
+    "unit": "PERCENT",
     "definition_version": "2020-10",
     "year": 2019,
     "area_level": "national",

@@ -1,6 +1,8 @@
 """Harmonisation by hand: codes, units, missing answers, ladders, and the Washington Group cut-off."""
 
+import dataclasses
 import datetime
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -9,7 +11,17 @@ from hypothesis import strategies as st
 
 from lnob_pipeline.harmonisation.compile import Harmonised, harmonise
 from lnob_pipeline.mappings.load import Mappings
-from lnob_pipeline.mappings.models import Column, Instrument, Record, Review
+from lnob_pipeline.mappings.models import (
+    Column,
+    DerivedVariable,
+    Instrument,
+    Parameter,
+    Record,
+    Review,
+    Variable,
+)
+from lnob_pipeline.storage import write_table
+from lnob_pipeline.tables import harmonised_households
 from lnob_pipeline.warehouse import connect
 
 YES_NO = {"positive": ["1"], "negative": ["2"], "missing": {"dont_know": ["8"], "refused": ["9"]}}
@@ -237,3 +249,248 @@ def test_quotes_in_headers_and_codes_are_data(mappings: Mappings) -> None:
     form = instrument({header: {"variable": "location", "codes": {"o'town'); --": "urban", "country": "rural"}}})
     result = run(mappings, form, [{header: "o'town'); --"}, {header: "country"}])
     assert result.households["location"].to_list() == ["urban", "rural"]
+
+
+def bank(mappings: Mappings, derived: dict[str, dict], **variables: dict) -> Mappings:
+    """The library with more derived variables, and more questions."""
+    asked = {name: Variable(label="x", source="this test", **described) for name, described in variables.items()}
+    made = {name: DerivedVariable(label="x", source="this test", **described) for name, described in derived.items()}
+    return dataclasses.replace(mappings, variables=mappings.variables | asked, derived=mappings.derived | made)
+
+
+YES = {"codes": {"yes": "Yes", "no": "No"}}
+NUMBER = {"type": "number", "measure": "rooms"}
+CHAIN = {
+    # Named before what they rest on: the order in the files does not matter.
+    "crowded": {
+        "unit": "household",
+        "type": "code",
+        "expression": "CASE WHEN persons_a_room > 3 THEN 'yes' WHEN persons_a_room <= 3 THEN 'no' END",
+        **YES,
+    },
+    "persons_a_room": {"unit": "household", "type": "number", "measure": "x", "expression": "household_size / rooms"},
+}
+ROOMS = {"size": {"variable": "household_size"}, "rooms": {"variable": "rooms"}}
+
+
+def test_derived_variables_rest_on_each_other(mappings: Mappings) -> None:
+    changed = bank(mappings, CHAIN, rooms={"unit": "household", **NUMBER})
+    rows: list[dict[str, str | None]] = [
+        {"size": size, "rooms": rooms} for size, rooms in (("7", "2"), ("6", "2"), ("6", "0"), ("6", ""))
+    ]
+    found = run(changed, instrument(ROOMS), rows).households
+    assert found["persons_a_room"].to_list() == [3.5, 3.0, None, None]  # a division by zero is unknown
+    assert found["crowded"].to_list() == ["yes", "no", None, None]
+
+
+@pytest.mark.parametrize("absent", ["size", "rooms"])
+def test_what_the_form_does_not_carry_is_null_as_a_whole(mappings: Mappings, absent: str) -> None:
+    changed = bank(mappings, CHAIN, rooms={"unit": "household", **NUMBER})
+    form = instrument({source: column for source, column in ROOMS.items() if source != absent})
+    found = run(changed, form, [{"size": "7", "rooms": "2"}])
+    for name in ("persons_a_room", "crowded", ROOMS[absent]["variable"], "drinking_water_source"):
+        assert found.households[name].to_list() == [None], name
+
+
+def test_a_mapped_column_that_the_answers_lack_is_not_an_answer(mappings: Mappings) -> None:
+    # The gate takes sensitive columns out: nobody may count as "not asked", which a measure could keep as a no.
+    form = instrument({"w": {"variable": "drinking_water_source", "codes": WATER}, "q": {"variable": "location"}})
+    found = run(mappings, form, [{"w": "pipe"}]).households
+    assert found["location"].to_list() == [None]
+    assert found["drinking_water_source"].to_list() == ["piped_dwelling"]
+
+
+def entry_age(mappings: Mappings, **values: float) -> Mappings:
+    """A derived variable of persons over a parameter that some countries have."""
+    school = {
+        "school_age": {
+            "unit": "person",
+            "type": "code",
+            "expression": "CASE WHEN age >= entry_age THEN 'yes' WHEN age < entry_age THEN 'no' END",
+            **YES,
+        }
+    }
+    changed = bank(mappings, school)
+    countries = {
+        iso3: country.model_copy(update={"parameters": {"entry_age": values[iso3]} if iso3 in values else {}})
+        for iso3, country in mappings.countries.items()
+    }
+    parameters = {"entry_age": Parameter(label="x", unit="years", source="this test")}
+    return dataclasses.replace(
+        changed, countries=countries, parameters=parameters, derived={"school_age": changed.derived["school_age"]}
+    )
+
+
+@pytest.mark.parametrize(("values", "expected"), [({"KEN": 6.0}, ["no", "yes"]), ({"NPL": 5.0}, [None, None])])
+def test_parameters_are_those_of_the_country(mappings: Mappings, values: dict[str, float], expected: list) -> None:
+    found = run(entry_age(mappings, **values), instrument({"a": {"variable": "age"}}), [{"a": "5"}, {"a": "6"}])
+    assert found.persons["school_age"].to_list() == expected
+
+
+MEMBERS = {
+    "a_girl_at_work": {
+        "unit": "household",
+        "type": "code",
+        "members": "any",
+        "expression": "age < 15 AND sex = 'female' AND works = 'yes'",
+        **YES,
+    },
+    "everybody_works": {"unit": "household", "type": "code", "members": "all", "expression": "works = 'yes'", **YES},
+    # A household variable over its members, seen again by each person.
+    "with_girl": {"unit": "person", "type": "code", "expression": "a_girl_at_work", **YES},
+}
+HOMES = {
+    # household: members as (age, sex, works), then any and all
+    "h1": ([("10", "f", "1"), ("40", "m", "1")], "yes", "yes"),
+    "h2": ([("10", "f", "2"), ("40", "m", "8")], "no", "no"),  # one no decides all; the man is no girl
+    "h3": ([("10", "f", "8"), ("40", "m", "1")], None, None),  # the girl is not known
+    "h4": ([("", "f", "1"), ("10", "m", "2")], None, "no"),  # her age is not known
+    "h5": ([("10", "f", "1"), ("12", "f", "8")], "yes", None),  # one yes decides any
+    "h6": ([], None, None),  # no roster
+}
+
+
+def test_variables_of_the_household_from_its_members(mappings: Mappings) -> None:
+    works = {"unit": "person", "type": "code", **YES}
+    changed = bank(mappings, MEMBERS, works=works)
+    person = {
+        "age": {"variable": "age"},
+        "sex": {"variable": "sex", "codes": {"f": "female", "m": "male"}},
+        "works": {"variable": "works", **YES_NO},
+    }
+    rows: list[dict[str, str | None]] = []
+    for key, (members, _, _) in HOMES.items():
+        rows.append({"record_key": key, "age": None, "sex": None, "works": None})
+        rows += [
+            {
+                "record": "person",
+                "record_key": f"{key}-{place}",
+                "parent_key": key,
+                "age": age,
+                "sex": sex,
+                "works": work,
+            }
+            for place, (age, sex, work) in enumerate(members)
+        ]
+    found = run(changed, instrument({}, person), rows)
+    assert found.households["a_girl_at_work"].to_list() == [any_ for _, any_, _ in HOMES.values()]
+    assert found.households["everybody_works"].to_list() == [all_ for _, _, all_ in HOMES.values()]
+    of_household = dict(found.households.select("household_key", "a_girl_at_work").iter_rows())
+    assert [text for _, text in found.persons.select("household_key", "with_girl").iter_rows()] == [
+        of_household[key] for key in found.persons["household_key"]
+    ]
+    # Without a roster a respondent does not stand for the household.
+    alone = run(changed, instrument(person), [{"age": "10", "sex": "f", "works": "1"}])
+    assert alone.households["a_girl_at_work"].to_list() == [None]
+    assert alone.persons["with_girl"].to_list() == [None]
+
+
+def test_labels_of_a_choice_list_are_read_as_their_codes(mappings: Mappings) -> None:
+    water = {"variable": "drinking_water_source", "codes": {"1": "piped_dwelling", "2": "public_tap"}}
+    groups = {"variable": "marginalised_groups", "codes": {"a": "dalit", "b": "refugees"}}
+    form = instrument(
+        {
+            "w": water | {"choices": "water", "missing": {"dont_know": ["9"]}},
+            "g": groups | {"choices": "groups", "select": "multiple", "separator": ", "},
+        }
+    )
+    choices = {
+        "water": {"1": ["Bomba", "Pipe"], "2": ["1"], "9": ["Sijui"]},
+        "groups": {"a": ["Dalit"], "b": ["Wakimbizi"]},
+    }
+    form = form.model_copy(update={"choices": choices})
+    rows: list[dict[str, str | None]] = [
+        {"w": text, "g": groups}
+        for text, groups in (("Bomba", "Wakimbizi, Dalit"), ("1", "a"), ("Sijui", "Dalit, Kisima"), ("Kisima", ""))
+    ]
+    found = run(mappings, form, rows).households
+    # A text that is a code is a code, though it is the label of another one too.
+    assert found["drinking_water_source"].to_list() == ["piped_dwelling", "piped_dwelling", "dont_know", "unmapped"]
+    assert found["marginalised_groups"].to_list() == ["dalit refugees", "dalit", "unmapped", "not_asked"]
+
+
+def test_missing_codes_of_dates_and_texts_are_no_answers(mappings: Mappings) -> None:
+    form = instrument(
+        {
+            "c": {"variable": "cluster", "missing": {"dont_know": ["99"]}},
+            "d": {"variable": "interview_date", "missing": {"refused": ["1900-01-01"]}},
+        }
+    )
+    rows: list[dict[str, str | None]] = [{"c": "99", "d": "1900-01-01"}, {"c": "12", "d": "2019-05-27"}]
+    found = run(mappings, form, rows).households
+    assert found["cluster"].to_list() == [None, "12"]
+    assert found["interview_date"].to_list() == [None, datetime.date(2019, 5, 27)]
+
+
+def test_a_missing_code_among_several_answers_is_no_answer(mappings: Mappings) -> None:
+    form = instrument(
+        {
+            "g": {
+                "variable": "marginalised_groups",
+                "select": "multiple",
+                "codes": {"a": "dalit"},
+                "missing": {"dont_know": ["dk"]},
+            }
+        }
+    )
+    rows: list[dict[str, str | None]] = [{"g": text} for text in ("dk", "a dk", "a")]
+    assert run(mappings, form, rows).households["marginalised_groups"].to_list() == ["dont_know", "unmapped", "dalit"]
+
+
+@given(st.lists(st.sampled_from(["pipe", " pipe", "tap", "98", "moon", "", None, "9999999"]), min_size=1, max_size=40))
+def test_each_row_is_translated_as_if_it_were_alone(mappings: Mappings, texts: list[str | None]) -> None:
+    form = instrument(
+        {
+            "w": {"variable": "drinking_water_source", "codes": WATER, "missing": {"dont_know": ["98"]}},
+            "m": {"variable": "drinking_water_minutes"},
+        }
+    )
+    rows: list[dict[str, str | None]] = [
+        {"record_key": f"h{place:02}", "w": text, "m": text} for place, text in enumerate(texts)
+    ]
+    columns = ["drinking_water_source", "drinking_water_minutes", "drinking_water_minutes_missing"]
+    whole = (
+        run(mappings, form, rows)
+        .households.select(pl.col(columns[0]).cast(pl.String), columns[1], pl.col(columns[2]).cast(pl.String))
+        .rows()
+    )
+    alone = {
+        text: run(mappings, form, [{"w": text, "m": text}]).households.select(columns).row(0) for text in set(texts)
+    }
+    assert whole == [alone[text] for text in texts]
+
+
+def test_the_file_gives_the_same_as_the_frame(mappings: Mappings, tmp_path: Path) -> None:
+    form = instrument({"w": {"variable": "drinking_water_source", "codes": WATER}}, {"age": {"variable": "age"}})
+    rows = [
+        {"record_key": "h1", "parent_key": None, "record": "household", "w": "pipe", "age": None},
+        {"record_key": "p1", "parent_key": "h1", "record": "person", "w": None, "age": "7"},
+    ]
+    frame = pl.DataFrame(rows).with_columns(submission_id=pl.lit("ken-2019-x"), row_number=pl.lit(2, dtype=pl.Int32))
+    frame.write_parquet(tmp_path / "responses.parquet")
+    with connect(threads=1) as connection:
+        once = harmonise(connection, form, frame, mappings, 1.0)
+        again = harmonise(connection, form, pl.scan_parquet(tmp_path / "responses.parquet"), mappings, 1.0)
+    assert once.households.equals(again.households)
+    assert once.persons.equals(again.persons)
+
+
+def test_both_tables_can_be_written_and_read_as_text(mappings: Mappings, tmp_path: Path) -> None:
+    form = instrument({"w": {"variable": "drinking_water_source", "codes": WATER}})
+    found = run(mappings, form, [{"w": "pipe"}, {"w": "moon"}])
+    table = harmonised_households(mappings)
+    write_table(found.households, table, tmp_path / "households.parquet")
+    read = pl.read_parquet(tmp_path / "households.parquet")
+    assert dict(read.schema) == table.schema
+    assert read["drinking_water_source"].to_list() == ["piped_dwelling", "unmapped"]
+
+
+def test_several_answers_are_split_as_the_table_of_responses_joins_them(mappings: Mappings) -> None:
+    codes = {"piped, yard": "dalit", "well": "refugees"}
+    form = instrument(
+        {"g": {"variable": "marginalised_groups", "select": "multiple", "separator": ", ", "codes": codes}}
+    )
+    column = form.records["household"].columns["g"]
+    assert column.joined_by not in "piped, yard"
+    found = run(mappings, form, [{"g": column.joined_by.join(["well", "piped, yard"])}]).households
+    assert found["marginalised_groups"].to_list() == ["dalit refugees"]

@@ -118,7 +118,7 @@ class ReplayData:
         data = cls.from_snapshot(bundled_snapshot(folder))
         silent = (
             expected_series(folder)
-            .filter(pl.col("in_release") == "false")
+            .filter(~(pl.col("in_release") == "true").any().over("indicator"))
             .unique("indicator", keep="first", maintain_order=True)
             .with_columns(pl.lit(None, dtype=pl.String).alias("series"))
         )

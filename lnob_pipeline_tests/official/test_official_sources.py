@@ -50,13 +50,23 @@ def test_the_bundled_catalogue_names_every_series_of_its_indicators(bundled_fold
     )
     ours = expected_series(bundled_folder).with_columns(pl.col("indicator").str.replace(r"(\.\d+)[a-z]$", "$1"))
     asked = ["1.4.1", "6.2.1", "7.1.2", "16.9.1", "5.3.1", "5.b.1", "8.6.1", "8.10.2", "10.3.1", "16.b.1"]
-    present = ours.filter(pl.col("in_release") == "true").select("series", "indicator", "title")
-    assert present.join(links, on=["series", "indicator", "title"], how="anti").is_empty()
+    # A series that has another code today names that of the release in its title.
+    present = ours.filter(pl.col("in_release") == "true").with_columns(
+        pl.col("title").str.extract(r" \((\w+) in this release\)$").alias("code_then")
+    )
+    renamed = present.filter(pl.col("code_then").is_not_null())
+    assert renamed.height == 13
+    assert not (renamed["loaded"] == "true").any()
+    assert not set(renamed["series"]) & set(links["series"])
+    assert renamed.join(
+        links, left_on=["code_then", "indicator"], right_on=["series", "indicator"], how="anti"
+    ).is_empty()
+    same = present.filter(pl.col("code_then").is_null())
+    assert same.join(links, on=["series", "indicator", "title"], how="anti").is_empty()
     missed = links.filter(pl.col("indicator").is_in(asked)).join(present, on=["series", "indicator"], how="anti")
     assert missed.is_empty()
     absent = ours.filter(pl.col("in_release") == "false")
     assert not set(absent["series"]) & set(links["series"])
-    assert not set(absent["indicator"]) & set(links["indicator"])
 
 
 def test_the_recorded_lists_of_the_service(bundled_folder: Path) -> None:
@@ -74,7 +84,8 @@ def test_the_recorded_lists_of_the_service(bundled_folder: Path) -> None:
     several = links.drop_nulls("series").group_by("series").len().filter(pl.col("len") > 1)
     assert several.height == 38
     known = expected_series(bundled_folder).filter(pl.col("in_release") == "true")
-    assert known.join(links, on="series", how="anti")["series"].to_list() == []
+    # By July 2022 VC_SNS_WALN had given way to VC_SNS_WALN_DRK; the other the service writes with small letters.
+    assert set(known.join(links, on="series", how="anti")["series"]) == {"VC_SNS_WALN", "IT_USE_II99"}
 
 
 def test_the_complete_release_for_seven_countries_over_http(

@@ -27,6 +27,12 @@ from lnob_pipeline.tables import (
 
 HOME = Path(__file__).resolve().parents[2]
 
+ASKED = ("1.4.1", "5.3.1", "5.b.1", "6.2.1b", "7.1.2", "8.6.1", "8.10.2", "10.3.1", "16.6.2", "16.7.2", "16.9.1")
+"""What the surveys ask about: no questionnaire asks about every indicator of the library."""
+
+NOT_LOADED = ("7.1.1", "10.3.1")
+"""Indicators whose series the release has and the snapshot has not: one without and one with citizen figures."""
+
 SURVEYS = (
     # submission, country, method, level, areas, people
     ("ken-2019-household-survey", "KEN", "probability", "admin1", "KE-17,KE-43", 900),
@@ -80,7 +86,11 @@ def citizen_estimates(
             group: random.random(n) < share for group, share in zip(named, np.linspace(0.02, 0.2, 13), strict=True)
         }
         for indicator in mappings.indicators.values():
+            if indicator.indicator not in ASKED:
+                continue
             for series in indicator.series:
+                if series.measure is None or series.unit != "PERCENT":
+                    continue
                 if only and series.code not in only:
                     continue
                 level_of = random.uniform(0.08, 0.9)
@@ -103,6 +113,7 @@ def citizen_estimates(
                             "indicator": indicator.indicator,
                             "series": series.code,
                             **stratum_columns(chosen),
+                            "unit": series.unit,
                             "definition_version": indicator.definition_version,
                             "year": int(submission[4:8]),
                             "area_level": level,
@@ -143,6 +154,7 @@ def comparison(estimates: pl.DataFrame, mappings: Mappings) -> pl.DataFrame:
             "indicator": indicator.indicator,
             "series": series.code,
             **stratum_columns(chosen),
+            "unit": series.unit,
             "official_release": "2020-10",
             "official_year": 2012 + place % 6,
             "official_value_text": f"{40 + 5 * place + step}.{place}0000",
@@ -152,6 +164,7 @@ def comparison(estimates: pl.DataFrame, mappings: Mappings) -> pl.DataFrame:
         for place, iso3 in enumerate(mappings.countries)
         for indicator in mappings.indicators.values()
         for series in indicator.series
+        if series.measure is not None and series.unit == "PERCENT"
         if indicator.goal != "16" or indicator.indicator == "16.9.1"
         for step, chosen in enumerate([{}, {"sex": "F"}, {"sex": "M"}])
     ]
@@ -159,6 +172,7 @@ def comparison(estimates: pl.DataFrame, mappings: Mappings) -> pl.DataFrame:
     citizen = estimates.select(
         *key,
         *STRATUM_DIMENSIONS,
+        "unit",
         "submission_id",
         "questions",
         "instrument",
@@ -178,9 +192,9 @@ def comparison(estimates: pl.DataFrame, mappings: Mappings) -> pl.DataFrame:
         citizen_status="status",
     )
     left = fill(COMPARISON, official).select(
-        *key, *STRATUM_DIMENSIONS, *[name for name in COMPARISON.schema if name.startswith("official_")]
+        *key, *STRATUM_DIMENSIONS, "unit", *[name for name in COMPARISON.schema if name.startswith("official_")]
     )
-    joined = left.join(citizen.drop(STRATUM_DIMENSIONS), on=key, how="left")
+    joined = left.join(citizen.drop(*STRATUM_DIMENSIONS, "unit"), on=key, how="left")
     alone = citizen.join(left, on=key, how="anti")
     frame = pl.concat([joined, alone], how="diagonal").with_columns(
         relation=pl.when(pl.col("submission_id").is_null())
@@ -270,7 +284,11 @@ def data_gaps(mappings: Mappings) -> pl.DataFrame:
             "series": series.code,
             **stratum_columns(chosen),
             "expected_because": "headline" if not chosen else "lnob",
-            "status": "no_series" if indicator.indicator in ("16.6.2", "16.7.2") else statuses[(row + place) % 5],
+            "status": "no_series"
+            if indicator.indicator in ("16.6.2", "16.7.2")
+            else "not_loaded"
+            if indicator.indicator in NOT_LOADED
+            else statuses[(row + place) % 5],
             "headline_status": "reported",
             "flags": "group_has_no_code,dimension_missing" if chosen else ("no_trend,stale" if row % 2 else ""),
             "natures": "C",

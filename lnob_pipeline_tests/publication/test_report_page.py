@@ -148,7 +148,7 @@ def test_the_matrix_agrees_with_the_tables(tables: Tables, page: str, mappings: 
     rows = re.findall(r'<tr><th scope="row">(\S+) .*?</tr>', body)
     assert set(rows) == set(mappings.indicators)
     assert rows.index("5.b.1") < rows.index("8.6.1") < rows.index("10.3.1") < rows.index("16.6.2")
-    letters = Counter(re.findall(r"<td[^>]*>([BOC–])", body))
+    letters = Counter(re.findall(r"<td[^>]*>([BO–]|C?\?|C)", body))
     assert sum(letters.values()) == len(mappings.indicators) * len(mappings.countries)
     reported = tables["data_gaps"].filter((pl.col("stratum") == "_T") & (pl.col("status") == "reported"))
     official = set(reported.select("iso3", "indicator").iter_rows())
@@ -156,10 +156,18 @@ def test_the_matrix_agrees_with_the_tables(tables: Tables, page: str, mappings: 
     citizen = set(figures.select("iso3", "indicator").iter_rows())
     assert letters["B"] == len(official & citizen)
     assert letters["O"] == len(official - citizen)
-    assert letters["C"] == len(citizen - official)
+    gaps = tables["data_gaps"].filter(stratum="_T", status="not_loaded")
+    unknown = set(gaps.select("iso3", "indicator").iter_rows()) - official
+    assert letters["C?"] == len(citizen & unknown) > 0
+    assert letters["?"] == len(unknown - citizen) > 0
+    assert letters["C"] == len(citizen - official - unknown)
     finding = part(page, 'id="available"', '<table class="matrix">')
     assert f"{letters['B']} have an official and a citizen figure" in finding
     assert f"{letters['–']} neither" in finding
+    assert f"For {len(unknown)} the official series is not in this snapshot" in finding
+    row = part(body[body.index('<th scope="row">7.1.1 ') :], "7.1.1", "</tr>")
+    assert row.count("<td>?") == len(mappings.countries)
+    assert "none" not in row
     assert 'class="O">O*<span class="vh"> official only, other evidence' in body
 
 
@@ -327,3 +335,19 @@ def test_a_page_of_very_many_figures_stays_within_its_size(
     shown = len(re.findall(r"<circle class=\"[ch]\" cx=\"[\d.]+%\" cy=\"1[39]\"", page))
     listed = sum(text.count(" · ") + 1 for text in re.findall(r"Groups, percent: (.*?)\.</p>", page))
     assert left_out + shown + listed == tables["comparison"]["citizen_estimate"].count()
+
+
+def test_an_indicator_with_a_series_that_was_not_loaded_is_not_without_any(
+    tables: Tables, mappings: Mappings, settings: Settings
+) -> None:
+    first = mappings.indicators["16.6.2"].series[0].code
+    lost = pl.when((pl.col("series") == first) & (pl.col("status") == "no_series"))
+    gaps = tables["data_gaps"].with_columns(status=lost.then(pl.lit("not_loaded")).otherwise("status"))
+    said = [
+        part(
+            render(tables | {"data_gaps": table}, mappings, settings, FACTS), "no series at all", 'id="evidence"'
+        ).partition("</p>")[0]
+        for table in (tables["data_gaps"], gaps)
+    ]
+    assert ["16.6.2" in text for text in said] == [True, False]
+    assert "16.7.2" in said[1]

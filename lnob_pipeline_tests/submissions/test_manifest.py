@@ -173,7 +173,7 @@ def test_every_field_explains_itself_and_its_example_is_valid(answers):
         if first == "files":
             part["files"][0][rest[0]] = value
         elif rest:
-            part[first][rest[0]] = value
+            part.setdefault(first, {})[rest[0]] = value
         else:
             part[first] = value
         if field.path == "sampling.method":

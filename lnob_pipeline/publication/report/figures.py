@@ -6,7 +6,7 @@ finds every number. Numbers are taken as published and only rounded here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import polars as pl
@@ -20,17 +20,29 @@ from lnob_pipeline.tables import STRATUM_DIMENSIONS
 PLOTTED = ("sex", "location", "disability", "marginalised_group")
 """Dimensions with rows of their own; age, wealth and crossings are in the files."""
 
+PERCENT = "PERCENT"
+NO_VALUE = "no official value beside it"
+NOT_LOADED = "the official series is not in this snapshot"
 WHOLE_PERCENT_BELOW = 100
 MIDDLE, UNDER = 13, 19  # of the 26 pixels of a row
 
 Row = dict[str, Any]
 
 
-def hand_ins(comparison: pl.DataFrame, estimates: pl.DataFrame, labels: Labels, most_rows: int) -> dict[str, list[Row]]:
+def hand_ins(
+    comparison: pl.DataFrame,
+    estimates: pl.DataFrame,
+    labels: Labels,
+    most_rows: int,
+    not_loaded: Container[object] = frozenset(),
+) -> dict[str, list[Row]]:
     """Country -> its hand-ins, each with one figure for each series that has a citizen number to show.
 
     comparison, estimates: the released tables. A figure has at most `most_rows` rows and says how many more there are.
+    not_loaded: official series that the release has and the snapshot has not; of these no absence is told.
+    Only what is in percent has a place on the axis; the rest is in the files.
     """
+    comparison = comparison.filter(pl.col("unit") == PERCENT)
     rows = _rows(comparison, estimates, labels)
     whole_country = {
         (row["iso3"], row["series"]): row
@@ -53,7 +65,12 @@ def hand_ins(comparison: pl.DataFrame, estimates: pl.DataFrame, labels: Labels, 
                     "id": f"f{number}",
                     "indicator": indicator,
                     "title": labels.title(str(series)),
-                    **_figure(part, whole_country.get((iso3, series)), most_rows),
+                    **_figure(
+                        part,
+                        whole_country.get((iso3, series)),
+                        most_rows,
+                        NOT_LOADED if series in not_loaded else NO_VALUE,
+                    ),
                 }
             )
         first = hand_in.row(0, named=True)
@@ -85,6 +102,7 @@ def finding(found: Mapping[str, list[Row]]) -> str:
 
 def official_only(comparison: pl.DataFrame, labels: Labels) -> dict[str, list[Row]]:
     """Country -> the headline official values of series without a citizen number to show."""
+    comparison = comparison.filter(pl.col("unit") == PERCENT)
     citizen = comparison.filter(pl.col("citizen_estimate").is_not_null()).select("iso3", "series").unique()
     rows = (
         _official(comparison.filter((pl.col("stratum") == "_T") & pl.col("official_value_text").is_not_null()))
@@ -165,8 +183,11 @@ def _rows(comparison: pl.DataFrame, estimates: pl.DataFrame, labels: Labels) -> 
     )
 
 
-def _figure(part: pl.DataFrame, official: Row | None, most_rows: int) -> Row:
-    """Rows, sentence and remarks of one figure; `official` is the value of the whole country, if there is one."""
+def _figure(part: pl.DataFrame, official: Row | None, most_rows: int, nothing: str) -> Row:
+    """Rows, sentence and remarks of one figure; `official` is the value of the whole country, if there is one.
+
+    nothing: the words where there is none.
+    """
     respondents = part["low"].null_count() == part.height
     # Groups are the rows of a purposive sample; those of a probability sample are listed under the table.
     rows = part.filter(pl.col("plotted") & (pl.lit(respondents) | ~pl.col("group")))
@@ -178,7 +199,7 @@ def _figure(part: pl.DataFrame, official: Row | None, most_rows: int) -> Row:
     return {
         "kind": kind,
         "comparability": first["comparability"],
-        "finding": _sentence(part, first, official, kind),
+        "finding": _sentence(part, first, official, kind, nothing),
         "whole_country": None if headline else official,
         "has_official": rows["official_value"].null_count() < rows.height or (official is not None and not headline),
         "rows": rows.head(most_rows).to_dicts(),
@@ -192,18 +213,18 @@ def _figure(part: pl.DataFrame, official: Row | None, most_rows: int) -> Row:
     }
 
 
-def _sentence(part: pl.DataFrame, first: Row, official: Row | None, kind: str) -> str:
+def _sentence(part: pl.DataFrame, first: Row, official: Row | None, kind: str, nothing: str) -> str:
     """What the citizen data says, and what stands beside it."""
     beside = f"official, whole country: {official['official']} %, {official['official_year']}" if official else ""
     if first["stratum"] == "_T":
         interval = f" (95 % interval {first['interval']})" if first["interval"] else ""
-        text = f"Citizen data: {first['citizen']} %{interval}; {beside or 'no official value beside it'}."
+        text = f"Citizen data: {first['citizen']} %{interval}; {beside or nothing}."
     else:
         ordered = part.sort("citizen_estimate", "stratum")
         low, high = ordered.row(0, named=True), ordered.row(-1, named=True)
         text = f"Among those who answered: {low['who']} {low['citizen']} %"
         text += f" to {high['who']} {high['citizen']} %" if ordered.height > 1 else ""
-        text += f"; {beside or 'no official value beside it'}."
+        text += f"; {beside or nothing}."
     if kind == "same_line":
         remarks = [in_words(words.COMPARISON_FLAG, flag) for flag in (first["flags"] or "").split(",") if flag]
         return " ".join([text, "Both speak of the same area and the same definition.", *remarks])

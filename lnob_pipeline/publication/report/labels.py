@@ -26,9 +26,12 @@ class Labels:
         }
         self.indicators = {code: shortened(mappings.indicators[code].title) for code in in_order(mappings.indicators)}
         self.series = {
-            series.code: shortened(series.title)
+            code: shortened(title)
             for indicator in mappings.indicators.values()
-            for series in indicator.series
+            for code, title in [
+                *((series.code, series.title) for series in indicator.series),
+                *((component.code, component.title) for component in indicator.components),
+            ]
         }
 
     def title(self, series: str) -> str:

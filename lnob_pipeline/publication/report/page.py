@@ -73,9 +73,11 @@ def render(
             for table in RELEASE_TABLES
         ],
     }
+    catalogue = tables["sdg_catalogue"]
+    not_loaded = set(catalogue.filter(pl.col("in_release") & ~pl.col("loaded"))["series"])
     page = ""
     for most_rows in ROWS:
-        found = figures.hand_ins(tables["comparison"], tables["citizen_estimates"], labels, most_rows)
+        found = figures.hand_ins(tables["comparison"], tables["citizen_estimates"], labels, most_rows, not_loaded)
         page = template.render(
             **content,
             figures_finding=figures.finding(found),
@@ -108,9 +110,14 @@ def _synthetic(sources: pl.DataFrame) -> str | None:
 
 
 def _matrix(tables: Mapping[str, pl.DataFrame], countries: list[dict[str, str]], labels: Labels) -> Row:
-    """Indicator x country: B, O, C or – and whether there is other evidence."""
+    """Indicator x country: a letter of AVAILABILITY and whether there is other evidence.
+
+    Where no series of an indicator is reported and one was not loaded, the snapshot does not tell whether it is.
+    """
     pair = ["iso3", "indicator"]
-    official = tables["data_gaps"].filter((pl.col("stratum") == "_T") & (pl.col("status") == "reported"))
+    headlines = tables["data_gaps"].filter(pl.col("stratum") == "_T")
+    official = headlines.filter(pl.col("status") == "reported")
+    unknown = headlines.filter(pl.col("status") == "not_loaded")
     citizen = tables["citizen_estimates"].filter(pl.col("estimate").is_not_null())
     evidence = tables["citizen_evidence"].filter(pl.col("finding").ne_missing(FEW_PARTICIPANTS))
     cells = (
@@ -119,14 +126,19 @@ def _matrix(tables: Mapping[str, pl.DataFrame], countries: list[dict[str, str]],
             pl.DataFrame({"iso3": [country["iso3"] for country in countries]}, schema={"iso3": pl.String}), how="cross"
         )
         .join(official.select(*pair, official=True).unique(), on=pair, how="left", maintain_order="left")
+        .join(unknown.select(*pair, unknown=True).unique(), on=pair, how="left", maintain_order="left")
         .join(citizen.select(*pair, citizen=True).unique(), on=pair, how="left", maintain_order="left")
         .join(evidence.select(*pair, evidence=True).unique(), on=pair, how="left", maintain_order="left")
-        .with_columns(pl.col("official", "citizen", "evidence").fill_null(False))
+        .with_columns(pl.col("official", "unknown", "citizen", "evidence").fill_null(False))
         .with_columns(
             letter=pl.when("official", "citizen")
             .then(pl.lit("B"))
             .when("official")
             .then(pl.lit("O"))
+            .when("unknown", "citizen")
+            .then(pl.lit("C?"))
+            .when("unknown")
+            .then(pl.lit("?"))
             .when("citizen")
             .then(pl.lit("C"))
             .otherwise(pl.lit("–"))
@@ -150,6 +162,11 @@ def _matrix_finding(cells: pl.DataFrame, labels: Labels) -> str:
         f" {counts.get('O', 0)} an official figure only, {counts.get('C', 0)} a citizen figure only and "
         f"{counts.get('–', 0)} neither."
     )
+    if unknown := counts.get("?", 0) + counts.get("C?", 0):
+        text += (
+            f" For {unknown} the official series is not in this snapshot, so nothing is said about official figures; "
+            f"{counts.get('C?', 0)} of these have a citizen figure."
+        )
     alone = cells.filter(pl.col("letter") == "C")["iso3"].value_counts().sort("count", "iso3", descending=[True, False])
     if alone.height:
         most = alone.filter(pl.col("count") == pl.col("count").max())["iso3"].to_list()
@@ -188,7 +205,14 @@ def _gaps(gaps: pl.DataFrame, countries: list[dict[str, str]], labels: Labels) -
         .agg(without=_without_code().all())
         .filter("without")
     )
-    no_series = headlines.filter(pl.col("status") == "no_series")["indicator"].unique().to_list()
+    # An indicator of which the release has another series, loaded or not, is not without any.
+    no_series = (
+        headlines.filter(pl.col("status") != "not_applicable")
+        .group_by("indicator")
+        .agg(none=(pl.col("status") == "no_series").all())
+        .filter("none")["indicator"]
+        .to_list()
+    )
     # Counted as in the table coverage: a missing breakdown of a missing headline is the same gap as the headline.
     judged = gaps.filter(
         ~pl.col("status").is_in(["not_applicable", "not_loaded"])

@@ -115,6 +115,14 @@ AVAILABILITY: Mapping[str, tuple[str, str]] = {
     ),
     "O": ("official only", "an official value since the base year"),
     "C": ("citizen only", "no official value since the base year; a citizen figure, perhaps of a part of the country"),
+    "?": (
+        "official series not in this snapshot",
+        "the official database has the series, but its figures were not loaded here; no citizen figure",
+    ),
+    "C?": (
+        "citizen figure, official series not in this snapshot",
+        "a citizen figure; whether there is an official value can not be told from this snapshot",
+    ),
     "–": ("none", "neither"),
 }
 

@@ -16,6 +16,8 @@ __all__ = ["ReaderError", "SourceTable", "read_file"]
 
 MODULES = {
     "kobo_xlsx": "kobo_xlsx",
+    "kobo_json": "kobo_json",
+    "xlsx": "xlsx",
     "xlsform": "xlsform",
     "spss": "spss",
     "stata": "stata",
