@@ -178,11 +178,11 @@ class Cells:
         session = self.sample.session
         session.register("wanted_domains", pl.DataFrame({"domain": domains}).to_arrow())
         chosen = "".join(
-            f", coalesce(CAST({name} AS DOUBLE), 0) * pow(2::DOUBLE, {self.sums.exponent[name]}) AS {name}"
+            f", coalesce(CAST({name} AS DOUBLE), 0) * pow(2::DOUBLE, {self.sums.exponent.get(name, 0)}) AS {name}"
             for name in dict.fromkeys(names)
         )
         return session.sql(
-            f"SELECT domain, CAST(grp AS BIGINT) AS grp{chosen} FROM cells_{stage} "
+            f"SELECT domain, CAST(unit AS BIGINT) AS unit, CAST(grp AS BIGINT) AS grp{chosen} FROM cells_{stage} "
             "WHERE domain IN (SELECT domain FROM wanted_domains) ORDER BY domain, grp, unit"
         ).pl()
 
