@@ -23,6 +23,7 @@ check: $(STAMP)  ## format, lint, types, mappings
 
 bench: $(STAMP)  ## benchmarks: ratios measured in one run
 	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.estimation
 
 samples: $(STAMP)  ## make the bundled synthetic submissions anew
 	$(BIN)/python -m data.make_samples

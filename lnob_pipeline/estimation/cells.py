@@ -23,8 +23,9 @@ import polars as pl
 
 from lnob_pipeline.estimation.design import EstimationInputError
 from lnob_pipeline.estimation.fields import Array, DomainColumns, Fields, PartColumns
-from lnob_pipeline.estimation.sample import Codes, Part, Sample
-from lnob_pipeline.estimation.table import Runs, Table, most_cells
+from lnob_pipeline.estimation.sample import Codes, Sample
+from lnob_pipeline.estimation.source import Part
+from lnob_pipeline.estimation.table import Runs, Table, add, most_cells
 
 Names = TypeVar("Names", PartColumns, DomainColumns)
 
@@ -167,9 +168,10 @@ class Cells:
     def _tables(self) -> dict[tuple[str, ...], Table]:
         tables = {columns: Table(columns, self.sample, self.fields) for columns in self._from_rows()}
         for numbers, w, values in self.sample.batches(self.fields.parts, list(tables)):
-            additions = self.fields.of_rows(w, values)
-            for table, number in zip(tables.values(), numbers, strict=True):
-                table.add(number, additions)
+            places = [table.places(number) for table, number in zip(tables.values(), numbers, strict=True)]
+            for addition in self.fields.of_rows(w, values):
+                for place in places:
+                    add(place, addition)
         for table in tables.values():
             table.finish()
         for columns in self._wanted():

@@ -37,7 +37,8 @@ from lnob_pipeline.estimation.cells import Cells, PartColumns
 from lnob_pipeline.estimation.design import Design, Estimand, EstimationInputError, Total
 from lnob_pipeline.estimation.engine import NO_SPREAD, TEXTS, _answer, _check_call
 from lnob_pipeline.estimation.intervals import Estimates, interval
-from lnob_pipeline.estimation.sample import Sample, Source, Stage, parts_of
+from lnob_pipeline.estimation.sample import Sample, Stage
+from lnob_pipeline.estimation.source import Source, parts_of
 from lnob_pipeline.estimation.variance import GroupScores, stage_variance
 
 Array = NDArray[np.float64]

@@ -53,13 +53,15 @@ from lnob_pipeline.estimation.intervals import (
     Kind,
     interval,
 )
-from lnob_pipeline.estimation.sample import Sample, Source, Stage, parts_of
+from lnob_pipeline.estimation.sample import Sample, Stage
+from lnob_pipeline.estimation.source import Source, parts_of
 from lnob_pipeline.estimation.variance import GroupScores, stage_variance
 
 Array = NDArray[np.float64]
 
-MEMORY = 3 << 28
-"""Bytes that the cells of one portion of the estimands may take."""
+PORTION, ENOUGH, MOST = 6, 3 << 24, 3 << 28
+"""Estimands are taken in portions, the rows being read once for each. A portion ends with 6 estimands if its cells take
+48 MiB; its cells never take more than 768 MiB, unless those of one estimand do."""
 NO_SPREAD = 1e-12
 """A standard error below this share of the estimate is the rounding error of zero."""
 
@@ -177,7 +179,7 @@ class _Plan:
 def _answer(
     sample: Sample, cells: Cells, estimands: Sequence[Estimand], intervals: Sequence[Kind], alpha: float
 ) -> pl.DataFrame:
-    """The rows of all estimands; their sums are in `cells` afterwards if they fit in `MEMORY`."""
+    """The rows of all estimands; their sums are in `cells` afterwards if they are one portion."""
     portions = _portions(sample, cells.breakdowns, estimands)
     frames = []
     for portion in portions:
@@ -190,13 +192,12 @@ def _answer(
 def _portions(
     sample: Sample, breakdowns: Sequence[Sequence[str]], estimands: Sequence[Estimand]
 ) -> list[list[Estimand]]:
-    """The estimands, those together whose cells fit in `MEMORY`; the rows are read once for each portion."""
     portions: list[list[Estimand]] = []
     trial: Cells | None = None
     for estimand in estimands:
         if trial is not None:
             _Plan.of(estimand, trial)
-        if trial is None or trial.memory > MEMORY:
+        if trial is None or trial.memory > (ENOUGH if len(portions[-1]) >= PORTION else MOST):
             trial = Cells(sample, breakdowns)
             _Plan.of(estimand, trial)
             portions.append([])

@@ -12,22 +12,24 @@ y is known are all rows without those where it is not.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lnob_pipeline.estimation.sample import UNKNOWN, Codes, Part, Sample
+from lnob_pipeline.estimation.sample import Codes, Sample
+from lnob_pipeline.estimation.source import UNKNOWN, Part
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Whole = NDArray[Any]
 Parts = tuple[Part, ...]
 
-SMALLEST_BITS, MOST_BITS = 40, 120
-"""The smallest term is held to at least 40 bits, unless the largest sum of a unit then takes more than 120."""
+WEIGHT_BITS, NUMBER_BITS, MOST_BITS = 40, 53, 120
+"""The smallest weight is held to at least 40 bits and the smallest term of numbers to all its 53, unless the largest
+sum of a unit then takes more than 120."""
 LIMB = 62
 """Bits of a limb in use: one is for the sign, one is spare."""
 
@@ -176,16 +178,16 @@ class Fields:
         units, size = self.sample.units, self.sample.ranges[part, term]
         largest_sum = units.most_weight if part is None else units.most_rows * size.largest
         highest = math.frexp(largest_sum)[1]
-        bits = min(highest - math.frexp(size.smallest)[1] + SMALLEST_BITS, MOST_BITS)
+        of_smallest = WEIGHT_BITS if part is None else NUMBER_BITS
+        bits = min(highest - math.frexp(size.smallest)[1] + of_smallest, MOST_BITS)
         return highest - LIMB, 1 + max(0, math.ceil((bits - LIMB) / self._limb_bits))
 
     # Rows to whole numbers
 
-    def of_rows(self, w: Array, values: Mapping[Part, Sequence[NDArray[Any]]]) -> list[Addition]:
+    def of_rows(self, w: Array, values: Mapping[Part, Sequence[NDArray[Any]]]) -> Iterator[Addition]:
         """What a batch of rows adds, with weights `w` and with y (and x) of each part."""
         known = {part: _known(part, arrays) for part, arrays in values.items()}
         terms: dict[tuple[Part | None, str], list[Whole]] = {}
-        additions: list[Addition] = []
         for rows, columns in self._by_rows.items():
             selected = self._selected(rows, w, values, known)
             if selected is not None and not selected.size:
@@ -200,8 +202,7 @@ class Fields:
                     terms[of] = self._cut(_term(*of, w, values, known), *self._layout(*of))
                 limb = terms[of][column.limb]
                 added.append((place, limb if selected is None else limb[selected]))
-            additions.append((selected, added))
-        return additions
+            yield selected, added
 
     def _selected(
         self, rows: Selection, w: Array, values: Mapping[Part, Sequence[NDArray[Any]]], known: Mapping[Part, Flags]

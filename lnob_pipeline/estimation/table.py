@@ -21,6 +21,10 @@ FEW = 1 << 16
 """A table that can have at most so many cells, or as many as there are rows, keeps a place for each of them."""
 
 
+Places = tuple[list[Whole], Codes]
+"""Columns of sums, and the place in them of each of the rows (or cells) that will be added."""
+
+
 @dataclass(frozen=True)
 class Runs:
     """The cells of a table in runs of one group of a stage of the design, one block and one code.
@@ -69,15 +73,14 @@ class Table:
     def _zeros(self, size: int) -> list[Whole]:
         return [np.zeros(size, dtype=kind) for kind in self.fields.types]
 
-    def add(self, number: Codes, additions: Sequence[Addition]) -> None:
-        """Add rows, or cells of a finer table: the numbers of the cells they belong to, and what they add."""
+    def places(self, number: Codes) -> Places:
+        """Where to add rows, or cells of a finer table, that belong to the cells with these numbers."""
         if self._has_places:
-            _add(self.columns, number, additions)
-            return
+            return self.columns, number
         distinct, place = np.unique(number, return_inverse=True)
         columns = self._zeros(distinct.size)
-        _add(columns, place, additions)
         self._portions.append((distinct, columns))
+        return columns, place
 
     def add_table(self, finer: Table) -> None:
         """Add all cells of a table by these columns and others."""
@@ -85,7 +88,7 @@ class Table:
         code = np.zeros(finer.number.size, dtype=np.int64)
         for column in self.by:
             code = code * self.sample.radix(column) + levels[column]
-        self.add(code * self.sample.units.size + finer.unit, _all_of(finer.columns))
+        add(self.places(code * self.sample.units.size + finer.unit), _all_of(finer.columns))
 
     def finish(self) -> None:
         """Leave out cells without rows; to be called once all is added."""
@@ -96,7 +99,7 @@ class Table:
             self.columns = self._zeros(self.number.size)
             start = 0
             for number, columns in portions:
-                _add(self.columns, place[start : start + number.size], _all_of(columns))
+                add((self.columns, place[start : start + number.size]), _all_of(columns))
                 start += number.size
         rows = self.fields.number(self.fields.rows, self.columns) > 0
         if not rows.all():
@@ -172,15 +175,16 @@ def most_cells(sample: Sample, by: Sequence[str]) -> int:
     return prod(sample.radix(column) for column in by) * max(1, sample.units.size)
 
 
-def _add(columns: Sequence[Whole], place: Codes, additions: Sequence[Addition]) -> None:
-    for rows, added in additions:
-        at = place if rows is None else place[rows]
-        for column, values in added:
-            np.add.at(columns[column], at, values)
+def add(places: Places, addition: Addition) -> None:
+    """Add what rows or cells add, each to its place."""
+    (columns, place), (rows, added) = places, addition
+    at = place if rows is None else place[rows]
+    for index, values in added:
+        np.add.at(columns[index], at, values)
 
 
-def _all_of(columns: Sequence[Whole]) -> list[Addition]:
-    return [(None, list(enumerate(columns)))]
+def _all_of(columns: Sequence[Whole]) -> Addition:
+    return None, list(enumerate(columns))
 
 
 def _changes(*codes: Codes) -> NDArray[np.bool_]:
