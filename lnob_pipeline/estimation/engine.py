@@ -154,6 +154,8 @@ def _check_call(
             raise EstimationInputError(
                 f"The breakdown column {column!r} is called like a column of the answer. Rename it."
             )
+    if len(set(intervals)) < len(intervals):
+        raise EstimationInputError(f"The intervals {tuple(intervals)!r} name one of them twice.")
     for kind in intervals:
         if kind not in KINDS:
             raise EstimationInputError(f"There is no interval {kind!r}. Choose from {', '.join(KINDS)}.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -278,10 +279,10 @@ def _open(session: duckdb.DuckDBPyConnection, source: Source, alias: dict[str, s
         if len({name.lower() for name in present}) == len(present):
             chosen = ", ".join(f"{_identifier(name)} AS {short}" for name, short in alias.items())
             session.execute(
-                f"CREATE TEMP VIEW source AS SELECT {chosen} FROM read_parquet({_literal(str(path))})"
+                f"CREATE TEMP VIEW source AS SELECT {chosen} FROM read_parquet({_literal(_as_written(path))})"
             ).fetchall()
             return
-        source = pl.scan_parquet(path)
+        source = pl.scan_parquet(path, glob=False)
     frame = source if isinstance(source, pl.DataFrame | pl.LazyFrame) else source.pl()
     _check_names(alias, frame.lazy().collect_schema().names())
     columns = frame.lazy().select(pl.col(name).alias(short) for name, short in alias.items())
@@ -302,3 +303,8 @@ def _identifier(name: str) -> str:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _as_written(path: Path) -> str:
+    """The path for DuckDB, which would take `sur[1].parquet` for a pattern and read `sur1.parquet`."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))

@@ -231,8 +231,6 @@ def estimate_file(
     source: Path | pl.LazyFrame | pl.DataFrame = path
     if form == ".csv":
         source = _numbers(_read_csv(path, header, list(needed), request.csv), numeric, path.name)
-    elif re.search(r"[*?\[]", str(path)):
-        source = pl.scan_parquet(path, glob=False)  # DuckDB would take the name for a pattern
     estimands = [item.estimand() for item in request.estimands]
     try:
         notes = _levels_that_never_occur(source, estimands, path.name)

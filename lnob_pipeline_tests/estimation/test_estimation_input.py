@@ -206,3 +206,16 @@ def test_types_of_breakdown_columns_are_kept() -> None:
     assert answer["kind"].to_list()[2:4] == ["a", "z"]
     assert answer["year"].to_list()[4:] == [2020, 2021]
     assert answer.schema["year"] == pl.Int16
+
+
+def test_a_path_is_never_a_pattern(tmp_path: Path) -> None:
+    FRAME.with_columns(y=pl.lit(1)).write_parquet(tmp_path / "survey1.parquet")
+    FRAME.with_columns(y=pl.lit(0)).write_parquet(tmp_path / "survey[1].parquet")
+    design = Design([], [], "w")
+    assert estimate(tmp_path / "survey[1].parquet", design, [Mean("y")])["est"].to_list() == [0]
+    assert estimate(tmp_path / "survey1.parquet", design, [Mean("y")])["est"].to_list() == [1]
+
+
+def test_an_interval_named_twice_is_refused() -> None:
+    with pytest.raises(EstimationInputError, match="twice"):
+        estimate(FRAME, Design([], [], "w"), [Mean("y")], intervals=("t", "t"))
