@@ -24,6 +24,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from lnob_pipeline import __version__, cli_docs, cli_form, cli_map
 from lnob_pipeline.mappings.load import MappingError, load_mappings
@@ -60,12 +61,14 @@ def main() -> None:
 
 
 def show(rows: pl.DataFrame, title: str) -> None:
-    """Print a frame as a table; numbers to the right."""
+    """Print a frame as a table; numbers to the right. Nothing in it is taken for markup."""
     table = Table(title=title, title_justify="left")
     for place, (name, kind) in enumerate(rows.schema.items()):
-        table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold", no_wrap=place == 0)
+        table.add_column(
+            Text(name), justify="right" if kind.is_numeric() else "left", overflow="fold", no_wrap=place == 0
+        )
     for row in rows.rows():
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*("" if cell is None else Text(str(cell)) for cell in row))
     out.print(table)
 
 
@@ -322,6 +325,43 @@ def new(
     }
     path = new_submission(folder, country, slug, data_type, form, choices=choices)
     out.print(f"{path}: fill it in, put the files beside it, then `lnob check {path.parent}`", soft_wrap=True)
+
+
+@app.command()
+def estimate(
+    file: Annotated[Path, typer.Argument(help="Survey: .parquet, or .csv in UTF-8", exists=True, dir_okay=False)],
+    design: Annotated[
+        Path, typer.Option(help="Design file (YAML): sample, estimands, intervals", exists=True, dir_okay=False)
+    ],
+    by: Annotated[
+        list[str] | None, typer.Option(help="Breakdown: columns crossed by commas; repeat for more. The total is added")
+    ] = None,
+    cube: Annotated[str | None, typer.Option(help="Columns with commas: every crossing of them, and the total")] = None,
+    depth: Annotated[int | None, typer.Option(help="With --cube: cross at most so many columns", min=1)] = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", help="Answer as .parquet, .csv or .json; a table here if not given")
+    ] = None,
+) -> None:
+    """Estimate from any survey with the engine alone: design-based standard errors and intervals (docs/estimation.md).
+
+    The answer is not disclosure controlled.
+    """
+    from lnob_pipeline.estimation import survey_file
+
+    breakdowns = survey_file.breakdowns(by or [], cube, depth)
+    if output is not None:
+        survey_file.check_output(output, [file, design])
+    answer, notes = survey_file.estimate_file(file, survey_file.read_design_file(design), breakdowns)
+    for note in notes:
+        err.print(f"note: {note}", markup=False, highlight=False)
+    err.print("note: these estimates are not disclosure controlled: small cells can reveal people", highlight=False)
+    if output is not None:
+        survey_file.write_answer(answer, output)
+        out.print(f"{answer.height} estimates: {output}", markup=False, highlight=False, soft_wrap=True)
+        return
+    show(survey_file.for_reading(answer.head(MOST_ROWS)), "Estimates")
+    if answer.height > MOST_ROWS:
+        out.print(f"{answer.height - MOST_ROWS} more rows: write them all with --out")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 Here: the public names of the engine. Not here: anything about indicators, files or Dagster.
 """
 
+from lnob_pipeline.estimation.contrast import EACH, EVERY_OTHER, contrast
 from lnob_pipeline.estimation.design import (
     Combination,
     Design,
@@ -18,6 +19,8 @@ from lnob_pipeline.estimation.design import (
 from lnob_pipeline.estimation.engine import estimate
 
 __all__ = [
+    "EACH",
+    "EVERY_OTHER",
     "Combination",
     "Design",
     "Estimand",
@@ -27,6 +30,7 @@ __all__ = [
     "Proportion",
     "Ratio",
     "Total",
+    "contrast",
     "cube",
     "estimate",
 ]

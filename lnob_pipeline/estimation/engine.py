@@ -15,18 +15,17 @@ sampled in h *in the whole sample* and f_h = n_h / N_h (0 when drawn with replac
 With finite populations a two-stage design adds sum_c (n_h / N_h) V_c, with V_c the same formula within cluster c.
 Sources: Binder (1983); Särndal, Swensson and Wretman (1992); R package survey 4.5, with which the results agree.
 
-Steps: (1) one scan makes *cells*, the sums of each cluster in each domain; (2) these are reduced to the moments of each
-design stratum in each domain (Y, X, YY, YX, XX); (3) moments become variances, as sum z^2 =
-(YY - 2 R YX + R^2 XX) / X^2. Where that difference cancels, and for every `Combination`, the scores of the cells are
-made one by one instead.
+Steps: (1) the rows are read once and added up, as whole numbers, to *cells*: the sums of each cluster in each domain;
+(2) the cells of a domain are added up to its Y and X, and so to R; (3) the score of each cell is made from its sums,
+z = (Y_cell - R X_cell) / X, and squared about the mean of its design stratum. No difference of large moments is taken,
+so nothing cancels; and as cells are exact and come in a fixed order, the same input gives the same bytes.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import duckdb
 import numpy as np
@@ -34,7 +33,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lnob_pipeline import warehouse
-from lnob_pipeline.estimation.cells import Cells, DomainColumns, PartColumns, Sums
+from lnob_pipeline.estimation.cells import Cells, Division, Layer
 from lnob_pipeline.estimation.design import (
     Combination,
     Design,
@@ -45,6 +44,7 @@ from lnob_pipeline.estimation.design import (
     Total,
     cube,
 )
+from lnob_pipeline.estimation.fields import DomainColumns, PartColumns
 from lnob_pipeline.estimation.intervals import (
     FOR_ANY_ESTIMAND,
     FOR_ONE_PROPORTION,
@@ -53,15 +53,15 @@ from lnob_pipeline.estimation.intervals import (
     Kind,
     interval,
 )
-from lnob_pipeline.estimation.sample import Sample, Source, Stage, parts_of
-from lnob_pipeline.estimation.variance import CENSUS, GroupScores, stage_variance
+from lnob_pipeline.estimation.sample import Sample, Stage
+from lnob_pipeline.estimation.source import Source, parts_of
+from lnob_pipeline.estimation.variance import GroupScores, stage_variance
 
 Array = NDArray[np.float64]
-Codes = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
-CANCELLATION = 1e-5
-"""A variance below this share of the terms whose difference it is has lost digits: made again from the cells."""
+PORTION, ENOUGH, MOST = 6, 3 << 24, 3 << 28
+"""Estimands are taken in portions, the rows being read once for each. A portion ends with 6 estimands if its cells take
+48 MiB; its cells never take more than 768 MiB, unless those of one estimand do."""
 NO_SPREAD = 1e-12
 """A standard error below this share of the estimate is the rounding error of zero."""
 
@@ -91,17 +91,22 @@ def estimate(
     `connection`: a DuckDB connection to work in (through a cursor, leaving nothing behind); its own one if not given.
 
     Rows where y, x or a breakdown column is missing (null or NaN) leave the domain but stay in the design.
-    The same input gives the same bytes, on any number of threads.
+    The same input gives the same bytes, on any number of threads and in any order of the rows.
 
     Columns of the answer:
     - `estimand` (its name, else its kind), `y`, `x`, `level` (text); the breakdown columns, null where the row
       is not broken down by them (of their own type, dictionaries as text); `stratum_depth`, by how many it is;
     - `n`, rows with a weight above zero; `n_rows`, all rows; `n_numerator`, rows of `n` that have the level
-      (of a Proportion; else null); `n_psu` and `n_strata`, clusters and design strata with a row of `n`; `df`;
-      `sum_w`, sum of weights;
-    - `est`; `se`; `cv` = se / |est|; `deff`, the variance over that of a simple random sample of n from a population
-      of sum_w without replacement, V / [s^2 (sum_w - n) / (sum_w n)]; `deft` = sqrt(deff);
-      `ci_<kind>_low` and `ci_<kind>_high`;
+      (of a Proportion; else null); `n_psu` and `n_strata`, clusters and design strata with a row of `n`;
+    - `df`, degrees of freedom, n_psu - n_strata (Korn and Graubard 1999; `degf` of R for the rows of the domain);
+      `sum_w`, sum of weights, in units of the population;
+    - `est`, R or Y of the module's notes, in the unit of the estimand; `se` = sqrt(V) in the same unit (Binder 1983;
+      `svymean`, `svyratio` and `svytotal` of R); `cv` = se / |est|, a share of 1, not per cent;
+    - `deff`, without unit, the variance over that of a simple random sample of n from a population of sum_w without
+      replacement, V / [s^2 (sum_w - n) / (sum_w n)] with s^2 = n / (n - 1) sum(w (y - R x)^2) / sum_w, times
+      (sum_w / X)^2 for a Ratio and sum_w^2 for a Total (Kish 1965; `deff=TRUE` of R); null where n = 1, s^2 = 0 or
+      sum_w <= n. `deft` = sqrt(deff), the same for standard errors;
+    - `ci_<kind>_low` and `ci_<kind>_high`, in the unit of est: formulas and sources are in `intervals`;
     - `status`: `ok`; `degenerate`, every score is zero (a share of 0 or 1), se is 0 and only the intervals t, normal
       and nchs exist; `not_estimable`, the denominator is 0 or df <= 0: no interval (and no se where the scores are
       zero by construction, as in a domain inside one cluster); `lonely_psu`, lonely clusters forbid a variance;
@@ -149,6 +154,8 @@ def _check_call(
             raise EstimationInputError(
                 f"The breakdown column {column!r} is called like a column of the answer. Rename it."
             )
+    if len(set(intervals)) < len(intervals):
+        raise EstimationInputError(f"The intervals {tuple(intervals)!r} name one of them twice.")
     for kind in intervals:
         if kind not in KINDS:
             raise EstimationInputError(f"There is no interval {kind!r}. Choose from {', '.join(KINDS)}.")
@@ -158,148 +165,141 @@ def _check_call(
 
 @dataclass(frozen=True)
 class _Plan:
-    """Where the sums of one estimand are: in the cells, and in the moments of each stage."""
+    """Where the sums of one estimand are in the cells."""
 
     estimand: Estimand
     parts: list[PartColumns]
     domain: DomainColumns
 
-
-class _Moments:
-    """The moments of one stage as arrays, one entry a domain x group."""
-
-    def __init__(self, cells: Cells, stage: int, plans: Sequence[_Plan]) -> None:
-        sums = Sums("m")
-        for plan in plans:
-            for column in (plan.domain.n_rows, plan.domain.n):
-                cells.total(sums, column)
-                cells.units(sums, column)
-            for part in plan.parts:
-                for column in (part.y, part.x, part.w, part.yy, part.yx, part.xx, plan.domain.w):
-                    cells.total(sums, column)
-                if part.n_numerator is not None:
-                    cells.total(sums, part.n_numerator)
-                if not isinstance(plan.estimand, Combination):
-                    for left, right in ((part.y, part.y), (part.y, part.x), (part.x, part.x)):
-                        cells.product(sums, left, right)
-        self.cells, self.sums, self.frame = cells, sums, cells.moments(stage, sums)
-        self.domain_code: Codes = self.frame["domain"].to_numpy()
-        self.group: Codes = self.frame["grp"].to_numpy()
-
-    def _array(self, column: str) -> Array:
-        values: Array = self.frame[column].to_numpy().astype(float)
-        return np.ldexp(values, self.sums.exponent[column]) if column in self.sums.exponent else values
-
-    def total(self, name: str) -> Array:
-        return self._array(self.cells.total(self.sums, name))
-
-    def product(self, left: str, right: str) -> Array:
-        return self._array(self.cells.product(self.sums, left, right))
-
-    def units(self, name: str) -> Array:
-        return self._array(self.cells.units(self.sums, name))
+    @classmethod
+    def of(cls, estimand: Estimand, cells: Cells) -> _Plan:
+        """Want the sums of `estimand` in `cells`."""
+        parts = [cells.sample.parts[single] for single in parts_of(estimand)]
+        return cls(estimand, [cells.add_part(part) for part in parts], cells.add_domain(parts))
 
 
 def _answer(
     sample: Sample, cells: Cells, estimands: Sequence[Estimand], intervals: Sequence[Kind], alpha: float
 ) -> pl.DataFrame:
-    plans = []
-    for estimand in estimands:
-        parts = [sample.parts[single] for single in parts_of(estimand)]
-        plans.append(_Plan(estimand, [cells.add_part(part) for part in parts], cells.add_domain(parts)))
-    stages = [stage.number for stage in sample.stages] or [1]
-    for stage in stages:
-        cells.make(stage)
-    moments = [_Moments(cells, stage, plans) for stage in stages]
-
-    domains: Codes = np.unique(moments[0].domain_code)
-    if () in cells.breakdowns:  # the total has a row even if the sample has none
-        domains = np.union1d(domains, [cells.offset[cells.breakdowns.index(())]])
-    results = [_Result(plan, moments[0], domains, sample.design is not None) for plan in plans]
-    if sample.design is not None:
-        _add_variances(results, moments, sample, cells, domains)
-    strata = cells.strata(domains)
-    answer = pl.concat([result.frame(strata, intervals, alpha) for result in results])
+    """The rows of all estimands; their sums are in `cells` afterwards if they are one portion."""
+    portions = _portions(sample, cells.breakdowns, estimands)
+    frames = []
+    for portion in portions:
+        here = cells if len(portions) == 1 else Cells(sample, cells.breakdowns)
+        frames += _frames(here, [_Plan.of(estimand, here) for estimand in portion], intervals, alpha)
     unknown_as_null = pl.col(*NUMBERS, *(f"ci_{kind}_{end}" for kind in intervals for end in ("low", "high")))
-    return answer.with_columns(unknown_as_null.fill_nan(None))
+    return pl.concat(frames).with_columns(unknown_as_null.fill_nan(None))
+
+
+def _portions(
+    sample: Sample, breakdowns: Sequence[Sequence[str]], estimands: Sequence[Estimand]
+) -> list[list[Estimand]]:
+    portions: list[list[Estimand]] = []
+    trial: Cells | None = None
+    for estimand in estimands:
+        if trial is not None:
+            _Plan.of(estimand, trial)
+        if trial is None or trial.memory > (ENOUGH if len(portions[-1]) >= PORTION else MOST):
+            trial = Cells(sample, breakdowns)
+            _Plan.of(estimand, trial)
+            portions.append([])
+        portions[-1].append(estimand)
+    return portions
+
+
+def _frames(cells: Cells, plans: Sequence[_Plan], intervals: Sequence[Kind], alpha: float) -> list[pl.DataFrame]:
+    design, strata = cells.sample.design, cells.strata(cells.domains)
+    results = [_Result(plan, cells, design is not None) for plan in plans]
+    if design is not None:
+        for result in results:
+            result.add_variance(cells, design)
+    return [result.frame(strata, intervals, alpha) for result in results]
 
 
 class _Result:
     """The numbers of one estimand: arrays over the domains, NaN where unknown."""
 
-    def __init__(self, plan: _Plan, moments: _Moments, domains: Codes, probability: bool) -> None:
+    def __init__(self, plan: _Plan, cells: Cells, probability: bool) -> None:
         self.plan, self.probability = plan, probability
-        self.index: Codes = np.searchsorted(domains, moments.domain_code)
-        self.domains = domains
-
-        def over_domain(values: Array) -> Array:
-            return np.bincount(self.index, weights=values, minlength=domains.size).astype(np.float64)
-
-        self.n = over_domain(moments.total(plan.domain.n))
-        self.n_rows = over_domain(moments.total(plan.domain.n_rows))
-        self.sum_w = over_domain(moments.total(plan.domain.w))
-        with_weight = moments.units(plan.domain.n)
-        self.n_psu = over_domain(with_weight)
-        self.n_strata = over_domain((with_weight > 0).astype(float))
+        self.n, self.n_rows, self.sum_w = (
+            cells.total(name) for name in (plan.domain.n, plan.domain.n_rows, plan.domain.w)
+        )
+        self.n_psu, self.n_strata = cells.clusters_and_strata(plan.domain.n)
         self.df = self.n_psu - self.n_strata
-        self.y = [over_domain(moments.total(part.y)) for part in plan.parts]
-        self.x = [over_domain(moments.total(part.x)) for part in plan.parts]
+        self.y = [cells.total(part.y) for part in plan.parts]
+        self.x = [cells.total(part.x) for part in plan.parts]
+        size = self.n.size
         with np.errstate(invalid="ignore", divide="ignore"):
             self.ratio = [y / x for y, x in zip(self.y, self.x, strict=True)]
             if isinstance(plan.estimand, Total):
                 self.est = np.where(self.n > 0, self.y[0], np.nan)
-                self.ratio, self.denominator = [np.zeros(domains.size)], [np.ones(domains.size)]
+                self.ratio = [np.zeros(size)]
             else:
                 self.est = np.where(self.n > 0, sum(self.ratio) / len(self.ratio), np.nan)
-                self.denominator = [x * len(self.x) for x in self.x]
         self.est[~np.isfinite(self.est)] = np.nan
         self.n_numerator: Array | None = None
-        self.constant = np.zeros(domains.size, dtype=bool)
-        self.element_variance = np.full(domains.size, np.nan)
+        self.constant = np.zeros(size, dtype=bool)
+        self.element_variance = np.full(size, np.nan)
         if len(plan.parts) == 1:
-            self._describe_rows(plan.parts[0], over_domain, moments)
-        self.variance = np.full(domains.size, np.nan)
+            self._describe_rows(plan.parts[0], cells)
+        self.variance = np.full(size, np.nan)
 
-    def _describe_rows(self, part: PartColumns, over_domain: Any, moments: _Moments) -> None:
+    def _describe_rows(self, part: PartColumns, cells: Cells) -> None:
         """s^2 of the residuals of the rows, y - R x (y - mean for a total), and whether all residuals are zero."""
-        yy, yx, xx = (over_domain(moments.total(name)) for name in (part.yy, part.yx, part.xx))
+        yy, yx, xx = (cells.total(name) for name in (part.yy, part.yx, part.xx))
         with np.errstate(invalid="ignore", divide="ignore"):
             centre = self.y[0] / self.x[0]
             squares = yy - 2 * centre * yx + centre**2 * xx
             no_spread = squares <= 1e-13 * yy
             if part.n_numerator is not None:
-                self.n_numerator = over_domain(moments.total(part.n_numerator))
+                self.n_numerator = cells.total(part.n_numerator)
                 no_spread = (self.n_numerator == 0) | (self.n_numerator == self.n)
             self.element_variance = np.where(no_spread, 0.0, self.n / (self.n - 1) * squares / self.sum_w)
         self.constant = no_spread & ((yy == 0) if isinstance(self.plan.estimand, Total) else True)
 
-    def no_scores(self, moments: _Moments) -> GroupScores:
-        """Scores of zero, to be replaced."""
-        zero = np.zeros(moments.group.size)
-        domain: Codes = np.searchsorted(self.domains, moments.domain_code)
-        return GroupScores(domain, moments.group, zero, zero, zero, moments.units(self.plan.domain.n_rows))
+    def add_variance(self, cells: Cells, design: Design) -> None:
+        """Make `variance` from the scores of the cells."""
+        for divisions in cells.by_table:
+            table = divisions[0].table
+            sums = [(table.value(part.y), table.value(part.x)) for part in self.plan.parts]
+            for division in divisions:
+                z = self._scores(sums, division)
+                self.variance[division.place] = sum(
+                    self._stage_variance(z, layer, stage, design, division.place)
+                    for layer, stage in zip(division.layers, cells.sample.stages, strict=True)
+                )
 
-    def moment_scores(self, moments: _Moments, stage: Stage, design: Design) -> tuple[GroupScores, Flags]:
-        """Scores of the groups from their moments, and the domains where the digits of these have cancelled."""
-        part, empty = self.plan.parts[0], self.no_scores(moments)
-        at, group = empty.domain, empty.group
-        ratio, denominator = self.ratio[0][at], self.denominator[0][at]
-        yy, yx, xx = (moments.product(*names) for names in ((part.y, part.y), (part.y, part.x), (part.x, part.x)))
+    def _scores(self, sums: Sequence[tuple[Array, Array]], division: Division) -> Array:
+        """The score of each cell in the domain in which it lies, times the X of the first part and their number."""
+        z: Array = np.zeros(division.table.number.size)
+        here, of_cells = division.place, division.layers[0].of_cells
+        for index, (sum_y, sum_x) in enumerate(sums):
+            residual = sum_y - of_cells(_finite(self.ratio[index][here])) * sum_x
+            if index:
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    residual *= of_cells(_finite(self.x[0][here] / self.x[index][here]))
+            z += residual
+        return z
+
+    def _stage_variance(self, z: Array, layer: Layer, stage: Stage, design: Design, here: slice) -> Array:
+        """The variance that a stage adds, of each domain of a breakdown; `z` as `_scores` has them."""
+        is_total = isinstance(self.plan.estimand, Total)
         with np.errstate(invalid="ignore", divide="ignore"):
-            total = (moments.total(part.y) - ratio * moments.total(part.x)) / denominator
-            squares = (yy - 2 * ratio * yx + ratio**2 * xx) / denominator**2
-            terms = (yy + 2 * np.abs(ratio * yx) + ratio**2 * xx) / denominator**2
-            spread = np.maximum(squares - total**2 / stage.size[group], 0)
+            scale = np.ones(self.n[here].size) if is_total else 1 / (self.x[0][here] * len(self.plan.parts))
         # Scores that are zero by construction need no arithmetic: constant y, or all rows in one cluster.
-        zero = self.constant & ~np.isnan(self.est)
-        if stage.number == 1 and not isinstance(self.plan.estimand, Total):
-            zero |= self.n_psu == 1
-        total, squares, spread = (np.where(zero[at], 0.0, values) for values in (total, squares, spread))
-        scores = dataclasses.replace(empty, total=total, squares=squares, spread=spread)
-        counted = np.where(stage.sampled[group] < 1 - CENSUS, 1 - stage.sampled[group], 0.0)
-        size = np.bincount(at, weights=terms * counted, minlength=self.domains.size)
-        variance = stage_variance(scores, stage, design, self.domains.size)
-        return scores, ~zero & (variance < CANCELLATION * size)
+        zero = self.constant[here]
+        if stage.number == 1 and not is_total:
+            zero = zero | (self.n_psu[here] == 1)
+        scale = np.where(zero, 0.0, _finite(scale))[layer.pair_domain]
+        n, runs = stage.size[layer.pair_group], layer.runs
+        member = runs.by_member(z)
+        total = layer.by_pair(runs.by_run(member))
+        mean = total / n
+        spread = layer.by_pair(runs.by_run((member - layer.of_members(mean)) ** 2)) + (n - layer.members) * mean**2
+        total, spread = total * scale, spread * scale**2
+        units = layer.present(self.plan.domain.n_rows)
+        scores = GroupScores(layer.pair_domain, layer.pair_group, total, spread + total**2 / n, spread, units)
+        return stage_variance(scores, stage, design, zero.size)
 
     def frame(self, strata: pl.DataFrame, intervals: Sequence[Kind], alpha: float) -> pl.DataFrame:
         estimand, known = self.plan.estimand, ~np.isnan(self.est)
@@ -347,7 +347,9 @@ class _Result:
             numbers |= {f"ci_{kind}_low": low, f"ci_{kind}_high": high}
         return pl.concat(
             [
-                pl.DataFrame({name: pl.Series([text] * size, dtype=pl.String) for name, text in texts.items()}),
+                pl.DataFrame(
+                    {name: pl.repeat(text, size, dtype=pl.String, eager=True) for name, text in texts.items()}
+                ),
                 strata,
                 pl.DataFrame({name: _integers(values, size) for name, values in (counts | of_design).items()}),
                 pl.DataFrame(numbers),
@@ -357,64 +359,10 @@ class _Result:
         )
 
 
+def _finite(values: Array) -> Array:
+    """`values` with 0 where they are not known."""
+    return np.where(np.isfinite(values), values, 0.0)
+
+
 def _integers(values: Array | None, size: int) -> pl.Series:
-    return pl.Series([None] * size, dtype=pl.Int64) if values is None else pl.Series(values.astype(np.int64))
-
-
-def _add_variances(
-    results: Sequence[_Result], moments: Sequence[_Moments], sample: Sample, cells: Cells, domains: Codes
-) -> None:
-    """Add up the variance of each stage: from moments, and from cells where those have cancelled."""
-    assert sample.design is not None
-    for result in results:
-        result.variance = np.zeros(domains.size)
-    for stage, moment in zip(sample.stages, moments, strict=True):
-        todo: list[tuple[_Result, GroupScores, Flags]] = []
-        for result in results:
-            if isinstance(result.plan.estimand, Combination):
-                scores, again = result.no_scores(moment), np.ones(domains.size, dtype=bool)
-            else:
-                scores, again = result.moment_scores(moment, stage, sample.design)
-            todo.append((result, scores, again))
-        wanted = np.logical_or.reduce([again for _, _, again in todo])
-        found = _CellScores(cells, stage, moment, domains[wanted], results) if wanted.any() else None
-        for result, scores, again in todo:
-            exact = scores if found is None or not again.any() else found.replace(result, scores, again)
-            result.variance = result.variance + stage_variance(exact, stage, sample.design, domains.size)
-
-
-class _CellScores:
-    """The cells of the domains `wanted`, to make their scores one by one."""
-
-    def __init__(self, cells: Cells, stage: Stage, moment: _Moments, wanted: Codes, results: Sequence[_Result]) -> None:
-        names = [name for result in results for part in result.plan.parts for name in (part.y, part.x)]
-        frame = cells.fetch(stage.number, names, wanted)
-        self.sums = {name: frame[name].to_numpy() for name in set(names)}
-        domains = results[0].domains
-        self.domain: Codes = np.searchsorted(domains, frame["domain"].to_numpy())
-        groups = stage.size.size + 1
-        of_moment = np.searchsorted(domains, moment.domain_code) * groups + moment.group
-        self.row = np.searchsorted(of_moment, self.domain * groups + frame["grp"].to_numpy())
-        self.n = stage.size[moment.group]
-
-    def replace(self, result: _Result, scores: GroupScores, again: Flags) -> GroupScores:
-        """`scores` with the groups of the domains `again` summed over the scores of their cells."""
-        z = np.zeros(self.row.size)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            for part, ratio, denominator in zip(result.plan.parts, result.ratio, result.denominator, strict=True):
-                residual = self.sums[part.y] - ratio[self.domain] * self.sums[part.x]
-                z += residual / denominator[self.domain]
-
-        def by_group(values: Array | None) -> Array:
-            return np.bincount(self.row, weights=values, minlength=self.n.size).astype(np.float64)
-
-        total, squares = by_group(z), by_group(z**2)
-        mean = total / self.n
-        spread = by_group((z - mean[self.row]) ** 2) + (self.n - by_group(None)) * mean**2
-        use = again[scores.domain]
-        return dataclasses.replace(
-            scores,
-            total=np.where(use, total, scores.total),
-            squares=np.where(use, squares, scores.squares),
-            spread=np.where(use, spread, scores.spread),
-        )
+    return pl.repeat(None, size, dtype=pl.Int64, eager=True) if values is None else pl.Series(values.astype(np.int64))

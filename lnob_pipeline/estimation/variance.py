@@ -46,28 +46,34 @@ def stage_variance(scores: GroupScores, stage: Stage, design: Design, domains: i
     lonely_in_domain = (n > 1) & counted & (scores.units == 1) & design.adjust_domain_lonely
 
     # A parent is what is averaged over: the domain at stage 1, the first-stage cluster in the domain at stage 2.
-    parents = int(stage.parent.max(initial=0)) + 1
-    keys, parent = np.unique(scores.domain * parents + stage.parent[scores.group], return_inverse=True)
+    if stage.number == 1:
+        keys, parent, parents = np.arange(domains), scores.domain, 1
+    else:
+        parents = int(stage.parent.max(initial=0)) + 1
+        keys, parent = np.unique(scores.domain * parents + stage.parent[scores.group], return_inverse=True)
     factor = np.ones(keys.shape)
 
     def by_parent(values: NDArray[np.float64] | NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.bincount(parent, weights=values, minlength=keys.size).astype(np.float64)
+        return np.asarray(np.bincount(parent, weights=values, minlength=keys.size), dtype=np.float64)
 
-    with np.errstate(invalid="ignore", divide="ignore"):
-        if design.lonely_psu == "adjust":
-            centre = (by_parent(np.where(present, scores.total, 0.0)) / by_parent(np.where(present, n, 0.0)))[parent]
-            off_centre = scores.squares - 2 * centre * scores.total + n * centre**2
-            contribution = np.where(lonely, scale * (scores.total - centre) ** 2, contribution)
-            contribution = np.where(lonely_in_domain, scale * off_centre, contribution)
-        elif design.lonely_psu == "average":
-            lonely = lonely | lonely_in_domain
-            contribution = np.where(lonely, 0.0, contribution)
-            groups, alone = by_parent(present), by_parent(lonely)
-            factor = np.where(alone == 0, 1.0, np.where(alone == groups, np.nan, groups / (groups - alone)))
-        elif design.lonely_psu == "fail":
-            factor = np.where(by_parent(lonely) > 0, np.nan, 1.0)
+    if lonely.any() or lonely_in_domain.any():
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if design.lonely_psu == "adjust":
+                centre = (by_parent(np.where(present, scores.total, 0.0)) / by_parent(np.where(present, n, 0.0)))[
+                    parent
+                ]
+                off_centre = scores.squares - 2 * centre * scores.total + n * centre**2
+                contribution = np.where(lonely, scale * (scores.total - centre) ** 2, contribution)
+                contribution = np.where(lonely_in_domain, scale * off_centre, contribution)
+            elif design.lonely_psu == "average":
+                lonely = lonely | lonely_in_domain
+                contribution = np.where(lonely, 0.0, contribution)
+                groups, alone = by_parent(present), by_parent(lonely)
+                factor = np.where(alone == 0, 1.0, np.where(alone == groups, np.nan, groups / (groups - alone)))
+            elif design.lonely_psu == "fail":
+                factor = np.where(by_parent(lonely) > 0, np.nan, 1.0)
 
     parent_factor = np.zeros(keys.shape)
     parent_factor[parent] = stage.parent_factor[scores.group]
     variance = by_parent(contribution) * factor * parent_factor
-    return np.bincount(keys // parents, weights=variance, minlength=domains).astype(np.float64)
+    return np.asarray(np.bincount(keys // parents, weights=variance, minlength=domains), dtype=np.float64)

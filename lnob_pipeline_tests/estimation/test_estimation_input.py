@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from lnob_pipeline import warehouse
 from lnob_pipeline.estimation import Combination, Design, EstimationInputError, Mean, Proportion, Ratio, Total, estimate
 
 FRAME = pl.DataFrame(
@@ -153,6 +154,25 @@ def test_zero_weights_and_absent_y_are_no_error() -> None:
     assert [row["est"] for row in rows[3:]] == [None] * 6
 
 
+def test_a_bad_value_far_down_is_named_and_the_connection_still_works() -> None:
+    """Shares are checked while the rows are read, in batches."""
+    frame = pl.DataFrame({"w": 1.0, "y": [0, 1] * 150_000}).with_row_index("row")
+    bad = frame.with_columns(y=pl.when(pl.col("row") == 250_000).then(2).otherwise("y"))
+    with warehouse.connect() as connection:
+        with pytest.raises(EstimationInputError, match=r"'y' has values other than 0 and 1.*: row 250001 \(first"):
+            estimate(bad, Design([], [], "w"), [Proportion("y")], connection=connection)
+        answer = estimate(frame, Design([], [], "w"), [Proportion("y")], connection=connection)
+        assert answer["est"].to_list() == [0.5]
+
+
+def test_a_second_stage_column_is_checked_where_only_the_first_stage_counts() -> None:
+    frame = FRAME.with_columns(s=pl.Series([1, None, 1, 2]), t=pl.lit("all"))
+    with pytest.raises(EstimationInputError, match=r"'s' is part of the design but is empty: row 2 "):
+        estimate(frame, Design(["c", "s"], ["h"], "w"), [Mean("y")])
+    with pytest.raises(EstimationInputError, match=r"'t' has the same value in all rows"):
+        estimate(frame, Design(["c", "text"], ["h", "t"], "w"), [Mean("y")])
+
+
 def test_no_rows_at_all() -> None:
     answer = estimate(FRAME.clear(), Design(["c"], ["h"], "w"), [Proportion("y"), Total("y")], [(), ("h",)])
     assert answer["status"].to_list() == ["no_rows", "no_rows"]
@@ -162,6 +182,7 @@ def test_no_rows_at_all() -> None:
 def test_odd_characters_in_identifiers_columns_and_paths(tmp_path: Path) -> None:
     frame = FRAME.with_columns(
         pl.Series("h", ["a'; DROP", "a'; DROP", 'b"%', 'b"%']),
+        pl.Series("c", ["", "\\", "é\n", "NULL"]),
         pl.Series('it\'s "y"', [0, 1, 1, 0]),
         pl.Series("Lé/x", ["é'", "ü", "é'", "ü"]),
     )
@@ -185,3 +206,16 @@ def test_types_of_breakdown_columns_are_kept() -> None:
     assert answer["kind"].to_list()[2:4] == ["a", "z"]
     assert answer["year"].to_list()[4:] == [2020, 2021]
     assert answer.schema["year"] == pl.Int16
+
+
+def test_a_path_is_never_a_pattern(tmp_path: Path) -> None:
+    FRAME.with_columns(y=pl.lit(1)).write_parquet(tmp_path / "survey1.parquet")
+    FRAME.with_columns(y=pl.lit(0)).write_parquet(tmp_path / "survey[1].parquet")
+    design = Design([], [], "w")
+    assert estimate(tmp_path / "survey[1].parquet", design, [Mean("y")])["est"].to_list() == [0]
+    assert estimate(tmp_path / "survey1.parquet", design, [Mean("y")])["est"].to_list() == [1]
+
+
+def test_an_interval_named_twice_is_refused() -> None:
+    with pytest.raises(EstimationInputError, match="twice"):
+        estimate(FRAME, Design([], [], "w"), [Mean("y")], intervals=("t", "t"))
