@@ -24,6 +24,7 @@ check: $(STAMP)  ## format, lint, types, mappings, pages
 
 bench: $(STAMP)  ## benchmarks: ratios measured in one run
 	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.harmonisation
 	$(BIN)/python -m benchmarks.estimation
 
 samples: $(STAMP)  ## make the bundled synthetic submissions anew

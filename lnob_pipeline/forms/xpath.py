@@ -25,7 +25,7 @@ Find = Callable[[str], tuple[Variable, str]]
 
 def relevant(text: str, find: Find) -> str:
     """The XPath that is true where the condition is known to hold. Raises ExpressionError, and what `find` raises."""
-    return _holds(parse(text)._tree, find, wanted=True)
+    return _holds(parse(text).tree, find, wanted=True)
 
 
 def takes_no_answer(question: Variable) -> bool:

@@ -58,11 +58,11 @@ class Expression:
     numbers: frozenset[str]
     together: frozenset[tuple[str, str]]
     kind: Kind
-    _tree: dict[str, Any] = field(repr=False, compare=False)
+    tree: dict[str, Any] = field(repr=False, compare=False)
 
     def sql_with(self, meanings: Mapping[str, str]) -> str:
         """The SQL with other SQL in the place of some names: parameters, codes that count as unknown."""
-        return _Writer(meanings).write(self._tree)
+        return _Writer(meanings).write(self.tree)
 
 
 def quoted(name: str) -> str:

@@ -48,11 +48,11 @@ class Words:
 
     def say(self, expression: str) -> str:
         """One line of Markdown."""
-        return self._say(parse(expression)._tree)
+        return self._say(parse(expression).tree)
 
     def rules(self, expression: str, codes: Mapping[str, str]) -> list[str]:
         """A CASE as one line for each rule, in their order, with the labels of its results; else one line."""
-        tree = parse(expression)._tree
+        tree = parse(expression).tree
         if tree["class"] != "CASE":
             return [self._say(tree)]
         return self._rules(tree, codes)

@@ -53,12 +53,12 @@ class Row:
                 else:
                     self.made[name] = other if held and None not in held else None
             else:
-                self.made[name] = self.evaluate(parse(derived.expression)._tree, plain=True)
+                self.made[name] = self.evaluate(parse(derived.expression).tree, plain=True)
         return self.made[name]
 
     def holds(self, text: str) -> Value:
         """A condition or a number in which a missing code is unknown."""
-        return self.evaluate(parse(text)._tree, plain=False)
+        return self.evaluate(parse(text).tree, plain=False)
 
     def evaluate(self, node: dict[str, Any], *, plain: bool) -> Value:
         def go(child: dict[str, Any]) -> Value:
