@@ -124,20 +124,24 @@ def _inside(universe: str, measure: Measure, mappings: Mappings, parameters: Par
 
 def _zero_one(share: Share, measure: Measure, mappings: Mappings, parameters: Parameters) -> str:
     """SQL: '1', '0' or NULL. What the answers decide, holds; what they leave open follows the rule of its kind."""
+    inside = _inside(share.universe, measure, mappings, parameters)
     numerator = condition(share.numerator, mappings, parameters)
+    undecided = _undecided(share, mappings, parameters)
+    return f"CASE WHEN {inside} THEN CASE {numerator} WHEN TRUE THEN '1' WHEN FALSE THEN '0'{undecided} END END"
+
+
+def _undecided(share: Share, mappings: Mappings, parameters: Parameters) -> str:
+    """SQL after the decided cases: '0' where all that is missing stays in the denominator, else NULL."""
     stays = [kind for kind, rule in share.missing.items() if rule == "not_in_numerator"]
     leaves = [kind for kind, rule in share.missing.items() if rule == "exclude"]
-    whens = [
-        f"WHEN NOT {_inside(share.universe, measure, mappings, parameters)} THEN NULL",
-        f"WHEN {numerator} THEN '1' WHEN NOT {numerator} THEN '0'",
-    ]
-    if stays:
-        absent = [_absence(name, mappings) for name in sorted(parse(share.numerator).variables - set(parameters))]
-        whens += [f"WHEN {unexplained} THEN NULL" for unexplained, _ in absent]
-        for kinds, result in ((leaves, "NULL"), (stays, "'0'")):
-            listed = ", ".join(map(literal, kinds))
-            whens += [f"WHEN {kind} IN ({listed}) THEN {result}" for _, kind in absent if kind and kinds]
-    return f"CASE {' '.join(whens)} END"
+    if not stays:
+        return ""
+    absent = [_absence(name, mappings) for name in sorted(parse(share.numerator).variables - set(parameters))]
+    whens = [f"WHEN {unexplained} THEN NULL" for unexplained, _ in absent]
+    for kinds, result in ((leaves, "NULL"), (stays, "'0'")):
+        listed = ", ".join(map(literal, kinds))
+        whens += [f"WHEN {kind} IN ({listed}) THEN {result}" for _, kind in absent if kind and kinds]
+    return f" ELSE CASE {' '.join(whens)} END"
 
 
 def _absence(name: str, mappings: Mappings) -> tuple[str, str | None]:
