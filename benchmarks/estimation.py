@@ -17,6 +17,7 @@ import math
 import os
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -609,6 +610,7 @@ def main(
         }[task]
     ]
     results: Results = {}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder below goes, whoever ends this
     with tempfile.TemporaryDirectory(prefix="estimation-") as temporary:
         surveys = Path(temporary) if folder is None else folder.resolve()
         surveys.mkdir(parents=True, exist_ok=True)
