@@ -205,7 +205,7 @@ def test_the_search_finds_what_was_planted(run: Run) -> None:
 
 @pytest.mark.xfail(
     strict=True,
-    reason="known defect: cut to 100 households, the hand-in from Nepal has no estimate in the release; cause not found yet",
+    reason="cut to 100 households, the hand-in from Nepal has no estimate in the release; cause not found yet",
 )
 def test_every_format_got_through_to_the_release(run: Run) -> None:
     latest = run.home / "data" / "published" / "latest"
