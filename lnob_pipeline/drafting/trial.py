@@ -18,12 +18,15 @@ from lnob_pipeline.mappings.load import MappingError, Mappings, read_file
 from lnob_pipeline.mappings.models import Column, Instrument
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions.manifest import DataFile, Manifest
-from lnob_pipeline.validation import gate
 from lnob_pipeline.validation.answers import UNMAPPED, known_texts, spelled
 from lnob_pipeline.validation.cleaning import corrected
-from lnob_pipeline.validation.contracts import Findings, Rows
+from lnob_pipeline.validation.consent import consenting
+from lnob_pipeline.validation.findings import Findings, Rows
+from lnob_pipeline.validation.identifiers import without_unprotected
 from lnob_pipeline.validation.normalise import number_text
 from lnob_pipeline.validation.privacy import NOT_SHOWN, showable
+from lnob_pipeline.validation.reading import known_sheets, read_tables
+from lnob_pipeline.validation.structure import find_records
 
 COLUMNS = {
     "record": pl.String(),
@@ -79,14 +82,14 @@ def trial(
     manifest = manifest.model_copy(update={"instrument": name})
     found = Findings()
     # The steps of the gate itself, so that a trial reads a file and asks for consent in no other way than it.
-    tables, logs, types = gate._read(files, gate._sheets(instrument), settings, found)
-    sources = gate._structure(instrument, corrected(manifest, instrument, tables, logs, found), types, found)
-    sources = {key: gate._allowed(manifest, key, source, mappings, found) for key, source in sources.items()}
+    tables, logs, types = read_tables(files, known_sheets(instrument), settings, found)
+    sources = find_records(instrument, corrected(manifest, instrument, tables, logs, found), types, found)
+    sources = {key: without_unprotected(manifest, key, source, mappings, found) for key, source in sources.items()}
     rows: dict[str, Rows] = {}
     refused: dict[str, pl.Series] = {}
-    if sources and not gate._blocked(found, "readable", "structure"):
-        rows, refused, _ = gate._consenting(manifest, instrument, sources, found)
-    if gate._blocked(found, "consent"):
+    if sources and not found.blocked("readable", "structure"):
+        rows, refused, _ = consenting(manifest, instrument, sources, found)
+    if found.blocked("consent"):
         rows = {}
     problems = [r.message for r in found.results if r.outcome == "failed" and r.severity != "information"]
     frames = [

@@ -16,8 +16,8 @@ from lnob_pipeline.submissions.manifest import DataFile, Manifest
 from lnob_pipeline.submissions.readers import SourceTable
 from lnob_pipeline.validation.answers import options_of
 from lnob_pipeline.validation.columns import find_headers, names_of, same_table
-from lnob_pipeline.validation.contracts import FINDING, Findings
 from lnob_pipeline.validation.corrections import Corrected, absent_columns, apply_log, log_lines
+from lnob_pipeline.validation.findings import FINDING, Findings
 from lnob_pipeline.validation.normalise import tidy, tidy_text
 from lnob_pipeline.validation.privacy import public_column, public_file, public_words
 from lnob_pipeline.validation.rules import REASONS, RULES

@@ -16,17 +16,16 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from lnob_pipeline.mappings.load import Mappings
-from lnob_pipeline.mappings.models import Column, Instrument, Record
+from lnob_pipeline.mappings.models import Column, Instrument
 from lnob_pipeline.submissions.manifest import Manifest
 from lnob_pipeline.validation.answers import UNMAPPED, known_texts, spelled
+from lnob_pipeline.validation.findings import KEY, PARENT, Findings, Rows, nothing
 from lnob_pipeline.validation.normalise import (
-    DateOrder,
     about_gregorian,
     ambiguous_number,
     date_text,
@@ -35,11 +34,8 @@ from lnob_pipeline.validation.normalise import (
     tidy,
 )
 from lnob_pipeline.validation.privacy import code_shaped, identifier_kinds, showable
-from lnob_pipeline.validation.rules import KINDS, REASONS, RULES
+from lnob_pipeline.validation.rules import KINDS
 
-ROW, LABEL, KEY, PARENT = "(row)", "(label)", "(key)", "(parent)"
-"""Columns of work beside those of the source: row number in the file, label of the row (its number, with a count where
-a reader makes several rows of one), key of the row, key of its parent."""
 DESIGN = {"strata": "stratum", "cluster": "cluster", "weight": "household_weight"}
 """Part of the manifest's sampling -> variable of the question bank."""
 KINDS_OF_TALK = {"focus_group": "focus_group", "interview": "interview"}
@@ -51,158 +47,6 @@ TOO_LARGE = 1e6
 DOMINANT_STRATUM = 0.8
 """A cluster's rows in other strata are slips if this share is in one stratum; else the numbers are used twice."""
 ADULT = 18
-
-FINDING = {
-    "record": pl.String(),
-    "file": pl.String(),
-    "sheet": pl.String(),
-    "row_number": pl.Int32(),
-    "column": pl.String(),
-    "rule_id": pl.String(),
-    "effect": pl.String(),
-    "written": pl.String(),
-    "reason": pl.String(),
-    "mend": pl.String(),
-    "severity": pl.String(),
-    "label": pl.String(),
-}
-
-
-@dataclass
-class Rows:
-    """The rows of one record that consented: ROW, LABEL, KEY, PARENT and the mapped columns as tidy text.
-
-    kept: text for `responses`; shown: text for the feedback; numbers: values before the check of their range.
-    choices: the lists of the instrument; faults: cells that say two things, by reason and column; not_ticked: rows
-    without a tick in any option, by column (answers.Answers).
-    """
-
-    name: str
-    record: Record
-    file: str
-    sheet: str | None
-    date_order: DateOrder
-    frame: pl.DataFrame
-    choices: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    faults: dict[str, dict[str, pl.Series]] = field(default_factory=dict)
-    not_ticked: dict[str, pl.Series] = field(default_factory=dict)
-    kept: dict[str, pl.Series] = field(default_factory=dict)
-    shown: dict[str, pl.Series] = field(default_factory=dict)
-    numbers: dict[str, pl.Series] = field(default_factory=dict)
-
-    def columns_of(self, variable: str) -> list[str]:
-        """Source columns that answer a variable."""
-        return [header for header, column in self.record.columns.items() if column.variable == variable]
-
-
-@dataclass(frozen=True)
-class Result:
-    """One row of validation_results, less the submission."""
-
-    rule_id: str
-    severity: str
-    outcome: str
-    expectation: str
-    message: str
-    record: str | None = None
-    column: str | None = None
-    n_checked: int = 0
-    n_failed: int = 0
-    engine: str = "contract"
-
-
-@dataclass
-class Findings:
-    """What was found: rows and cells (`frames`, as FINDING) and a result for each check."""
-
-    frames: list[pl.DataFrame] = field(default_factory=list)
-    results: list[Result] = field(default_factory=list)
-
-    def add(
-        self,
-        rows: Rows,
-        mask: pl.Series,
-        rule_id: str,
-        effect: str,
-        reason: str,
-        *,
-        column: str | None = None,
-        written: pl.Series | None = None,
-        severity: str | None = None,
-        details: dict[str, object] | None = None,
-        proposal: pl.Series | None = None,
-    ) -> int:
-        """List the rows where `mask` holds; return how many. `written` is shown as it is: null what may not be."""
-        mask = mask.fill_null(False)
-        count = int(mask.sum())
-        if count == 0:
-            return 0
-        filling: dict[str, object] = {"column": column, "proposal": "{}"} | (details or {})
-        why, mend = (text.format_map(filling) for text in REASONS[reason])
-        nothing = _nothing(rows.frame.height)
-        chosen = pl.DataFrame(
-            {
-                "row_number": rows.frame[ROW],
-                "label": rows.frame[LABEL],
-                "written": nothing if written is None else written,
-                "proposal": nothing if proposal is None else proposal,
-            }
-        ).filter(mask)
-        reason_text = pl.lit(why) if proposal is None else pl.format(why, pl.col("proposal"))
-        self.frames.append(
-            chosen.with_columns(
-                pl.lit(rows.name).alias("record"),
-                pl.lit(rows.file).alias("file"),
-                pl.lit(rows.sheet, dtype=pl.String).alias("sheet"),
-                pl.lit(column, dtype=pl.String).alias("column"),
-                pl.lit(rule_id).alias("rule_id"),
-                pl.lit(effect).alias("effect"),
-                reason_text.alias("reason"),
-                pl.lit(mend).alias("mend"),
-                pl.lit(severity or ("warning" if effect != "refused" else "information")).alias("severity"),
-            ).select(pl.col(name).cast(kind) for name, kind in FINDING.items())
-        )
-        return count
-
-    def whole(
-        self, rule_id: str, reason: str, *, file: str | None = None, sheet: str | None = None,
-        column: str | None = None, record: str | None = None, severity: str | None = None,
-        expectation: str | None = None, n_checked: int = 1, n_failed: int = 1, **details: object,
-    ) -> None:  # fmt: skip
-        """A fault of the hand-in, a table or a column: a finding without a row, and a failed result."""
-        severity = severity or RULES[rule_id].severity
-        why, mend = (text.format_map({"column": column, "file": file} | details) for text in REASONS[reason])
-        values = (record, file, sheet, None, column, rule_id, "submission", None, why, mend, severity, None)
-        self.frames.append(pl.DataFrame([values], schema=FINDING, orient="row"))
-        place = ", ".join(part for part in (file, sheet) if part)
-        message = f"{place}: {why}; {mend}" if place else f"{why}; {mend}"
-        self.result(
-            rule_id, n_checked, n_failed, message=message, severity=severity, record=record, column=column,
-            expectation=expectation or reason,
-        )  # fmt: skip
-
-    def result(
-        self,
-        rule_id: str,
-        n_checked: int,
-        n_failed: int,
-        *,
-        message: str | None = None,
-        severity: str | None = None,
-        expectation: str,
-        record: str | None = None,
-        column: str | None = None,
-        outcome: str | None = None,
-    ) -> None:
-        """The result of a check: failed where something failed, unless `outcome` says otherwise."""
-        outcome = outcome or ("failed" if n_failed else "passed")
-        text = message or (f"{n_failed} of {n_checked} to mend" if n_failed else f"{n_checked} looked at")
-        severity = severity or RULES[rule_id].severity
-        self.results.append(Result(rule_id, severity, outcome, expectation, text, record, column, n_checked, n_failed))
-
-    def table(self) -> pl.DataFrame:
-        """All findings as one frame."""
-        return pl.concat([pl.DataFrame(schema=FINDING), *self.frames])
 
 
 def check_columns(rows: Rows, instrument: Instrument, mappings: Mappings, iso3: str, found: Findings) -> None:
@@ -369,10 +213,6 @@ def _check_codes(rows: Rows, header: str, column: Column, known: dict[str, str],
     if column.select == "multiple":
         fallback = kept  # the codes that are right stay, each other one is UNMAPPED already
     rows.kept[header] = _choose(unknown & cells.is_not_null(), fallback, kept)
-
-
-def _nothing(height: int) -> pl.Series:
-    return pl.repeat(None, height, dtype=pl.String, eager=True)
 
 
 def _choose(condition: pl.Series, then: pl.Series, otherwise: pl.Series) -> pl.Series:
@@ -556,7 +396,7 @@ def _check_text(rows: Rows, header: str, what: str | None, found: Findings) -> N
     kept = cells
     if kind.null_count() < len(kind):
         _add_identifiers(rows, header, kind, "cell", found)
-        kept = _choose(kind.is_not_null(), _nothing(len(cells)), cells)
+        kept = _choose(kind.is_not_null(), nothing(len(cells)), cells)
     if what in PLACES:
         names = kept.drop_nulls().unique().sort()
         names = names.filter(~code_shaped(names))
@@ -720,7 +560,7 @@ def check_household(households: Rows, persons: Rows, found: Findings) -> None:
         )
         n = found.add(persons, several, "household", "cell", "several_respondents", column=header)
         found.result("household", int(yes.sum()), n, expectation="one_respondent", record=persons.name, column=header)
-        persons.kept[header] = _choose(several, _nothing(len(yes)), persons.kept[header])
+        persons.kept[header] = _choose(several, nothing(len(yes)), persons.kept[header])
 
 
 def is_yes(rows: Rows, header: str) -> pl.Series:

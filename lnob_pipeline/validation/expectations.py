@@ -18,7 +18,8 @@ from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.mappings.models import Column, Instrument
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.validation.answers import known_texts
-from lnob_pipeline.validation.contracts import BREAKDOWN_VARIABLES, KEY, MISSING_LIMIT, Result, Rows
+from lnob_pipeline.validation.contracts import BREAKDOWN_VARIABLES, MISSING_LIMIT
+from lnob_pipeline.validation.findings import KEY, Result, Rows
 from lnob_pipeline.validation.rules import RULES
 
 if TYPE_CHECKING:

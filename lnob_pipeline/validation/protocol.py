@@ -13,7 +13,7 @@ import polars as pl
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.mappings.models import Column, Record
 from lnob_pipeline.submissions.manifest import Manifest
-from lnob_pipeline.validation.contracts import Findings
+from lnob_pipeline.validation.findings import Findings
 
 RULE = "special_protocol"
 TAKEN_OUT = Column(exclude="not_used", reason="sensitive, and no special protocol was in force")

@@ -146,7 +146,7 @@ def test_a_group_that_refused_takes_its_statements_with_it(card):
 def test_several_scores_of_one_row_are_judged_one_by_one(card, monkeypatch):
     import dataclasses
 
-    from lnob_pipeline.validation import gate
+    from lnob_pipeline.validation import reading
 
     def unpivoted(content, file):
         tables = real(content, file)
@@ -156,8 +156,8 @@ def test_several_scores_of_one_row_are_judged_one_by_one(card, monkeypatch):
             tables[name] = dataclasses.replace(table, row_numbers=table.row_numbers * 0 + 5)
         return tables
 
-    real = gate.read_file
-    monkeypatch.setattr(gate, "read_file", unpivoted)
+    real = reading.read_file
+    monkeypatch.setattr(reading, "read_file", unpivoted)
     scores = [(MEETINGS[0], "H1", group, score, "") for group, score in (("Women", "3"), ("Men", "7"), ("Women", "4"))]
     validated = card(scores)
     kept = validated.responses.filter(pl.col("record") == "scores")

@@ -96,7 +96,7 @@ def test_a_readers_own_exception_passes_on_its_kind_only(judge, monkeypatch):
     def burst(content, file):
         raise RuntimeError("cell 'Invented Person 7' is bad")
 
-    monkeypatch.setattr("lnob_pipeline.validation.gate.read_file", burst)
+    monkeypatch.setattr("lnob_pipeline.validation.reading.read_file", burst)
     validated = judge()
     assert validated.state == "rejected"
     assert "Invented Person" not in str(validated.findings.to_dicts()) + str(validated.results.to_dicts())
