@@ -29,6 +29,9 @@ class Settings:
     indicator_mappings; official: bundled official figures.
     official_source: bundled, api (else the last good snapshot, else bundled) or last_good. Years are calendar years,
     shares are between 0 and 1.
+    review_respondents_below_age: where somebody younger answered, in completed years, a person decides first; surveys
+    of adults of the partnership begin at 15.
+    reader_memory_bytes to maximum_archive_ratio: how much reading one file may take (submissions/readers/limits.py).
     """
 
     home: Path
@@ -51,6 +54,28 @@ class Settings:
     unmapped_share_limit: float = 0.05
     maximum_file_bytes: int = 200_000_000
     maximum_rows: int = 2_000_000
+    review_respondents_below_age: int = 15
+    # Limits of reading one file: memory and seconds of the reader, columns and cells of a table, parts of a zip, their
+    # bytes unpacked, and how many times longer than packed one part may be.
+    reader_memory_bytes: int = 4_000_000_000
+    reader_seconds: int = 300
+    maximum_columns: int = 10_000
+    maximum_cells: int = 50_000_000
+    maximum_archive_parts: int = 5_000
+    maximum_archive_bytes: int = 1_000_000_000
+    maximum_archive_ratio: int = 200
+    # Pulling submissions: hosts that a token may be sent to (commas between), submissions asked for at once, attempts
+    # at one answer or one consistent reading, seconds to wait for the service.
+    pull_hosts: str = "kf.kobotoolbox.org, eu.kobotoolbox.org"
+    pull_page_size: int = 1_000
+    pull_attempts: int = 5
+    pull_timeout_seconds: int = 60
+    # Disclosure risk of records: the smallest k inside the project and for the public, the highest mean risk.
+    risk_k_internal: int = 3
+    risk_k_public: int = 5
+    risk_global_limit: float = 0.03
+    # Key of the linkage ids (private; 32 random bytes), made in the lake on first use unless set.
+    linkage_key: Path = Path("linkage.key")
 
     @classmethod
     def load(cls, **overrides: Any) -> Settings:
@@ -79,4 +104,5 @@ class Settings:
                     raise ValueError(message) from None
         values |= overrides
         values.setdefault("sealed", values["lake"] / "sealed")
+        values.setdefault("linkage_key", values["lake"] / "private" / "linkage.key")
         return cls(**values)

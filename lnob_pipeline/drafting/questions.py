@@ -21,7 +21,15 @@ from lnob_pipeline.validation.columns import is_system
 from lnob_pipeline.validation.privacy import FORM_TYPES, identifier_kinds, kind_by_form, kind_by_name
 
 Kind = Literal["one", "multiple", "number", "text", "date", "other"]
-FORMATS = {".csv": "csv", ".sav": "spss", ".dta": "stata", ".json": "kobo_json", ".zip": "odk_zip"}
+FORMATS = {
+    ".csv": "csv",
+    ".sav": "spss",
+    ".dta": "stata",
+    ".json": "kobo_json",
+    ".zip": "odk_zip",
+    ".ods": "ods",
+    ".parquet": "parquet",
+}
 """Ending of a data file -> format; a workbook is a form where it has the sheet survey."""
 FORM_KINDS: dict[str, Kind] = {
     "select_one": "one",
@@ -79,7 +87,9 @@ def read_questions(path: Path) -> list[Question]:
         tables = read_file(content, file)
     else:
         known = ", ".join([".xlsx", *FORMATS])
-        raise ReaderError(path.name, "the name has an ending that says no format", f"send one of {known}")
+        raise ReaderError(
+            path.name, "the name has an ending that says no format", "send one of {endings}", endings=known
+        )
     main, *others = tables.values()
     return [*data_questions(main), *(q for table in others for q in data_questions(table, repeat=table.name))]
 

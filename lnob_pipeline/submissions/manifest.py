@@ -31,6 +31,11 @@ MAXIMUM_NESTING = 20
 SUBMISSION_PATTERN = r"^[a-z]{3}-\d{4}-[a-z0-9][a-z0-9-]{0,59}$"
 
 DataType = Literal["household_survey", "score_card", "focus_group", "interview", "policy_review"]
+Encoding = Literal[
+    "utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "windows-1252", "windows-1258", "mac-roman"
+]
+PLAIN = ("csv", "xlsx", "ods")
+"""Formats that no survey tool made: only there may titles stand above the table, or names take several rows."""
 Level = Annotated[int, Field(ge=0, le=5)]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Admin1 = Annotated[str, Field(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}$")]
@@ -207,11 +212,53 @@ class Consent(Part):
         "per_group: a group agreed together; not_applicable: no person was asked (policy review)",
         examples=["per_row"],
     )
+    share_data_column: Text | None = Field(
+        default=None,
+        description="Column of the data that says whether the answers may be shared; rows without a yes are not read",
+        examples=["may_share"],
+    )
+    recontact_column: Text | None = Field(
+        default=None,
+        description="Column of the data that says whether the person may be asked again",
+        examples=["may_call_again"],
+    )
+    photo_column: Text | None = Field(
+        default=None, description="Column of the data that says whether a photo may be used", examples=["may_use_photo"]
+    )
+    location_column: Text | None = Field(
+        default=None,
+        description="Column of the data that says whether the place may be kept; without a yes only the first-level "
+        "area is kept",
+        examples=["may_keep_place"],
+    )
+    quote_column: Text | None = Field(
+        default=None, description="Column of the data that says whether words may be quoted", examples=["may_quote"]
+    )
+    further_affirmative: list[Text] = Field(
+        default=[],
+        description="Answers that mean yes in the other columns of consent, guardians and privacy, as they stand in "
+        "the data; left empty, the same as for the consent question",
+        examples=["yes; 1"],
+    )
+
+    @property
+    def scope_columns(self) -> dict[str, str]:
+        """Scope -> the column that answers it, for the scopes that were asked row by row."""
+        scopes = ("share_data", "recontact", "photo", "location", "quote")
+        columns = {scope: getattr(self, f"{scope}_column") for scope in scopes}
+        return {scope: column for scope, column in columns.items() if column}
+
+    @property
+    def means_yes(self) -> list[str]:
+        """Answers that mean yes in the columns of scopes, guardians and privacy."""
+        return self.further_affirmative or self.affirmative
 
     @model_validator(mode="after")
     def _per_row_names_the_question(self) -> Consent:
         if self.obtained == "per_row" and not (self.column and self.affirmative):
             raise ValueError("consent per row names the question (column) and its affirmative codes")
+        if self.scope_columns and not self.means_yes:
+            raise ValueError("a column of consent needs the answers that mean yes (further_affirmative)")
         return self
 
 
@@ -230,6 +277,11 @@ class Ethics(Part):
         default=False,
         description="Did guardians consent as well? Needed where minors were interviewed",
         examples=["no"],
+    )
+    guardian_consent_column: Text | None = Field(
+        default=None,
+        description="Column of the data that says whether a guardian consented; minors without a yes are not read",
+        examples=["guardian_agreed"],
     )
     special_protocol: bool = Field(
         default=False,
@@ -250,6 +302,12 @@ class Ethics(Part):
     )
     interviewer_trained: bool = Field(
         default=False, description="Special protocol: were the interviewers trained for it?", examples=["no"]
+    )
+    privacy_column: Text | None = Field(
+        default=None,
+        description="Special protocol: column of the data that says whether nobody else could hear; rows with "
+        "sensitive answers and without a yes are not read",
+        examples=["was_private"],
     )
 
     @property
@@ -326,6 +384,17 @@ class Corrections(Part):
     new_value: Text = Field(
         default="new_value", description="Cleaning log: its column with the answer as corrected", examples=["new_value"]
     )
+    reason: Text = Field(
+        default="reason",
+        description="Cleaning log: its column that says why, if there is one; name no person there",
+        examples=["reason"],
+    )
+    decided_by: Text = Field(
+        default="decided_by",
+        description="Cleaning log: its column that says who decided, if there is one: enumerator, supervisor, "
+        "data_manager, community or secretariat, never a name",
+        examples=["decided_by"],
+    )
     change_response: list[Text] = Field(
         default=["change_response"], description="Cleaning log: its words for: put the new answer", examples=["change"]
     )
@@ -344,7 +413,9 @@ class Corrections(Part):
         words = [*self.change_response, *self.blank_response, *self.remove_row, *self.no_action]
         if len(set(words)) < len(words):
             raise ValueError("a word of the cleaning log stands for two actions")
-        columns = (self.record_key, self.column, self.action, self.expected, self.new_value)
+        columns = (
+            self.record_key, self.column, self.action, self.expected, self.new_value, self.reason, self.decided_by,
+        )  # fmt: skip
         if len(set(columns)) < len(columns):
             raise ValueError("a column of the cleaning log is named twice")
         return self
@@ -361,28 +432,72 @@ class DataFile(Part):
     )
     role: Literal["data", "form", "participants", "codebook", "corrections"] = Field(
         description="What the file holds: data: the answers; form: the questionnaire; participants: who took part in "
-        "the groups; codebook: the meaning of codes; corrections: a cleaning log",
+        "the groups; codebook: the meaning of codes; corrections: a cleaning log, or the feedback workbook with your "
+        "corrections (format feedback_xlsx)",
         examples=["data"],
     )
     format: Literal[
         "kobo_xlsx",
+        "kobo_csv",
         "kobo_json",
         "xlsx",
+        "ods",
+        "parquet",
         "xlsform",
+        "feedback_xlsx",
         "spss",
         "stata",
         "csv",
         "odk_zip",
+        "odk_json",
+        "surveycto_csv",
+        "surveycto_json",
+        "google_forms_csv",
+        "mwater",
         "score_card",
         "taguette_csv",
+        "refi_qda",
         "policy_review",
-    ] = Field(description="How the file was made", examples=["kobo_xlsx"])
+    ] = Field(description="How the file was made", examples=["xlsx"])
     delimiter: Literal[",", ";", "|", "tab"] | None = Field(
         default=None, description="What stands between the columns of a CSV file", examples=[";"]
+    )
+    encoding: Encoding | None = Field(
+        default=None,
+        description="How letters are written in a text file; leave it empty unless your letters come out wrong",
+        examples=["windows-1252"],
     )
     date_order: Literal["ymd", "dmy", "mdy"] = Field(
         default="ymd", description="Order of day, month and year in the dates of the file", examples=["dmy"]
     )
+    sheet: Text | None = Field(
+        default=None,
+        description="The one sheet of a plain workbook (xlsx, ods, mwater) that is to be read; left empty, all are",
+        examples=["Data"],
+    )
+    title_rows: Annotated[int, Field(ge=0, le=20)] = Field(
+        default=0,
+        description="Rows that stand above the names of the columns in a plain table (csv, xlsx, ods): titles, notes",
+        examples=["2"],
+    )
+    header_rows: Annotated[int, Field(ge=1, le=3)] = Field(
+        default=1,
+        description="Rows that the names of the columns take in a plain table (csv, xlsx, ods), 1 to 3. Names of "
+        "several rows are joined: Toilet / Shared",
+        examples=["2"],
+    )
+
+    @model_validator(mode="after")
+    def _layout_of_plain_tables(self) -> DataFile:
+        if self.format not in PLAIN and (self.title_rows or self.header_rows > 1):
+            raise ValueError("title_rows and header_rows are for plain tables: the formats csv, xlsx and ods")
+        return self
+
+    @model_validator(mode="after")
+    def _feedback_corrects(self) -> DataFile:
+        if self.format == "feedback_xlsx" and self.role != "corrections":
+            raise ValueError("a feedback workbook (format feedback_xlsx) has the role corrections")
+        return self
 
     @field_validator("path")
     @classmethod
@@ -433,6 +548,12 @@ class Manifest(Part):
     agreement: Agreement
     disclosure: Disclosure
     partner: PartnerConsent
+    tool_review: Literal["leave_out_rejected", "approved_only", "ignore"] = Field(
+        default="leave_out_rejected",
+        description="What the review in the survey tool decides (KoboToolbox, ODK Central, SurveyCTO): "
+        "leave_out_rejected: rejected rows are left out; approved_only: only approved rows are taken; ignore: nothing",
+        examples=["leave_out_rejected"],
+    )
     corrections: Corrections = Field(default=Corrections(), description="How a cleaning log is to be read")
     files: Annotated[list[DataFile], Field(min_length=1, max_length=200)] = Field(
         description="The files of the hand-in"

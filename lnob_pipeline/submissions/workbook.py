@@ -28,7 +28,8 @@ from lnob_pipeline.submissions.manifest import (
     ManifestError,
     form_fields,
 )
-from lnob_pipeline.submissions.readers.spreadsheet import Sheet, read_sheets
+from lnob_pipeline.submissions.readers.child import cells_apart
+from lnob_pipeline.submissions.readers.spreadsheet import Sheet
 from lnob_pipeline.submissions.readers.table import ReaderError
 
 CREATED = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
@@ -309,7 +310,7 @@ def place(content: bytes, location: tuple[Any, ...]) -> str:
 def _answers(content: bytes, file: str) -> list[_Answer]:
     """All answers, blank ones too, in the order of the sheets. Files are counted from 0, without empty lines."""
     try:
-        sheets = read_sheets(content, file)
+        sheets = cells_apart(content, file)
     except ReaderError as error:
         raise ManifestError(file, [f"{error.problem}; {error.mend}"]) from None
     answers: list[_Answer] = []

@@ -1,5 +1,6 @@
 """Readers: text as a person would type it with its place of origin, and faults said in words that help."""
 
+import ast
 import datetime
 import io
 import stat
@@ -18,8 +19,10 @@ import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lnob_pipeline.submissions import readers
 from lnob_pipeline.submissions.manifest import DataFile
-from lnob_pipeline.submissions.readers import ReaderError, SourceTable, archive, read_file
+from lnob_pipeline.submissions.readers import Limits, ReaderError, SourceTable, read_file, read_here
+from lnob_pipeline.submissions.readers.table import Note
 from lnob_pipeline.submissions.readers.xlsform import question_labels, question_types
 
 
@@ -103,7 +106,7 @@ class TestWorkbooks:
         with pytest.raises(ReaderError, match=r"same column name stands more than once \(columns 2, 3\)") as error:
             read_file(xlsx({"Main": [["_index", "q", "q"], [1, "a", "b"]]}), KOBO)
         assert (error.value.sheet, error.value.row) == ("Main", 1)
-        with pytest.raises(ReaderError, match="a column with answers has no name"):
+        with pytest.raises(ReaderError, match="columns with answers have no name: 1 of 3"):
             read_file(xlsx({"Main": [["_index", None, "q"], [1, "secret", "b"]]}), KOBO)
 
     def test_not_an_export(self):
@@ -138,13 +141,13 @@ class TestWorkbooks:
             b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>',
             b'<row r="1048576"><c s="1" r="XFD1048576"><v>1</v></c></row>',
             b"<row r='1048576'><c r='XFD1048576'><v>1</v></c></row>",
-            b'<row r="1048576">' + b"<c><v>1</v></c>" * 30 + b"</row>",
+            b'<row r="1048576">' + b"<c><v>1</v></c>" * 60 + b"</row>",
             b'<row r="1048576"><c s=">" r="XFD1048576"><v>1</v></c></row>',
             b'<row s=">" r="1048576"><c r="XFD1048576"><v>1</v></c></row>',
         ],
     )
-    def test_a_cell_in_the_last_corner_never_reaches_the_engine(self, cell: bytes):
-        """The engine would ask for hundreds of gigabytes and end the process; so this runs in a process of its own."""
+    def test_a_cell_in_the_last_corner_does_no_harm(self, cell: bytes):
+        """The engine would ask for hundreds of gigabytes and end its process; so this runs in a process of its own."""
         content = xlsx({"Main": [["_index", "q"], [1, "a"]]})
         bomb = with_part(content, "xl/worksheets/sheet1.xml", replace=(b"</sheetData>", cell + b"</sheetData>"))
         code = (
@@ -155,7 +158,8 @@ class TestWorkbooks:
         )
         run = subprocess.run([sys.executable, "-c", code], input=bomb, capture_output=True, timeout=60, check=False)
         assert run.returncode == 0, run.stderr.decode()[-300:]
-        assert b"far away from the table" in run.stdout or b"no spreadsheet program writes" in run.stdout
+        hidden = b'<row s=">"' in cell  # an address that no program writes so: the limit of the reading process holds
+        assert (b"more memory" if hidden else b"far away from the table") in run.stdout
 
     def test_formatted_empty_cells_do_no_harm(self):
         content = xlsx({"Main": [["_index", "q"], [1, "a"]]})
@@ -263,7 +267,7 @@ class TestStatisticalFiles:
 
         monkeypatch.setattr(pyreadstat, "read_sav", spy)
         content = (root / "data/submissions/bgd/bgd-2019-named-groups/responses.sav").read_bytes()
-        assert read_file(content, DataFile(path="responses.sav", role="data", format="spss"))
+        assert read_here(content, DataFile(path="responses.sav", role="data", format="spss"))
         assert seen == [(True, []) if sys.platform == "linux" else (False, [0o700])]
         assert list(tmp_path.iterdir()) == []
 
@@ -285,22 +289,6 @@ class TestDelimited:
             table = read_csv(text.encode(encoding), **declared)
             assert table.frame.columns == ["नाम", "आयु"] and table.frame.rows() == [("गीता", "३४"), ("आशा", "1")]
 
-    def test_windows_encoding(self):
-        assert read_csv("name,place\nJosé,Córdoba\n".encode("cp1252")).frame.rows() == [("José", "Córdoba")]
-
-    def test_mixed_encodings_are_refused_with_their_row(self):
-        with pytest.raises(ReaderError, match="byte 20 is not a letter in utf-8") as error:
-            read_csv("a,b\nगीता,1\n".encode() + b"\xe9\xff,2\n")
-        assert error.value.row == 3
-        with pytest.raises(ReaderError, match="Windows-1252") as error:
-            read_csv(b"a,b\n\xe9,1\n\x81\x8d,2\n")
-        assert error.value.row == 3
-
-    @pytest.mark.parametrize("content", [b"a\0,b\n1,2\n", "a,b\n1,2\n".encode("utf-16-le"), "a,b\n".encode("utf-32")])
-    def test_bytes_that_no_text_has(self, content: bytes):
-        with pytest.raises(ReaderError, match="save it again as CSV UTF-8"):
-            read_csv(content)
-
     def test_cells_stay_as_written(self):
         content = b'id,income,note\r\n007,"1,20,000"," NA "\r\n008,,"two\nlines"\r\n\r\n009,=1+1,x\r\n'
         table = read_csv(content)
@@ -308,7 +296,7 @@ class TestDelimited:
         assert table.row_numbers.to_list() == [2, 3, 5]
 
     def test_ambiguous_delimiter_is_asked_for(self):
-        with pytest.raises(ReaderError, match="could be divided by , or ;"):
+        with pytest.raises(ReaderError, match="could be divided by , / ;"):
             read_csv(b"a,b;c\n1,2;3\n")
         assert read_csv(b"a,b;c\n1,2;3\n", delimiter=";").frame.columns == ["a,b", "c"]
         with pytest.raises(ReaderError, match="not divided by"):
@@ -384,11 +372,10 @@ class TestZips:
         with pytest.raises(ReaderError, match=r"zip bomb|not as long"):
             read_file(bytes(content), self.FILE)
 
-    def test_total_size(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(archive, "MAXIMUM_TOTAL", 1000)
+    def test_total_size(self):
         parts = {f"f{i}.csv": b"a,KEY\n" + bytes(range(48, 58)) * 40 for i in range(4)}
         with pytest.raises(ReaderError, match="unpacks to far more"):
-            read_file(self.zipped(parts), self.FILE)
+            read_file(self.zipped(parts), self.FILE, Limits(archive_bytes=1000))
 
     def test_password_damage_and_emptiness(self):
         content = bytearray(self.zipped({"f.csv": b"a,KEY\n1,k\n"}))
@@ -478,3 +465,22 @@ def test_errors_never_repeat_a_cell():
             read_file(content, file)
         assert secret not in str(error.value)
         assert error.value.__context__ is None or error.value.__suppress_context__
+
+
+def test_an_error_is_a_template_and_its_details():
+    error = ReaderError("a.csv", "row has {cells} cells", "look at {where}", row=3, cells=4, where="the quotes")
+    assert (error.problem, error.mend) == ("row has 4 cells", "look at the quotes")
+    assert (error.problem_template, error.mend_template) == ("row has {cells} cells", "look at {where}")
+    assert error.details == {"cells": 4, "where": "the quotes"} and str(error).startswith("a.csv, row 3: row has 4")
+    assert Note("read as {encoding}", {"encoding": "utf-16-le"}).text == "read as utf-16-le"
+
+
+@pytest.mark.parametrize("path", sorted(Path(readers.__file__).parent.glob("*.py")), ids=lambda path: path.name)
+def test_messages_can_be_translated(path: Path):
+    """What a reader says is constant text: a piece of a sentence that is put together has no translation."""
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        name = call.func.id if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else None
+        if isinstance(call, ast.Call) and name in ("ReaderError", "Note"):
+            texts = call.args[1:3] if name == "ReaderError" else call.args[:1]
+            made = [node for text in texts for node in ast.walk(text) if isinstance(node, (ast.JoinedStr, ast.BinOp))]
+            assert not made, f"{path.name}, line {call.lineno}"

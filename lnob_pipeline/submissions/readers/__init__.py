@@ -2,7 +2,8 @@
 
 One module a format. A reader keeps every cell as a person would type it: no types are guessed, nothing is trimmed,
 digits of other scripts and grouped numbers stay as written (validation's business). Nothing is written to disk, except
-that SPSS and Stata files pass through a file in memory.
+that SPSS and Stata files pass through a file in memory. Files are read in a process of its own (child.py), within
+limits (limits.py).
 """
 
 from __future__ import annotations
@@ -10,30 +11,66 @@ from __future__ import annotations
 from importlib import import_module
 
 from lnob_pipeline.submissions.manifest import DataFile
+from lnob_pipeline.submissions.readers.child import read_apart
+from lnob_pipeline.submissions.readers.limits import LIMITS, Limits
 from lnob_pipeline.submissions.readers.table import ReaderError, SourceTable
 
-__all__ = ["ReaderError", "SourceTable", "read_file"]
+__all__ = ["Limits", "ReaderError", "SourceTable", "read_file", "read_here"]
 
 MODULES = {
     "kobo_xlsx": "kobo_xlsx",
+    "kobo_csv": "kobo_csv",
     "kobo_json": "kobo_json",
     "xlsx": "xlsx",
     "xlsform": "xlsform",
+    "feedback_xlsx": "feedback_xlsx",
     "spss": "spss",
     "stata": "stata",
     "csv": "delimited",
+    "ods": "ods",
+    "parquet": "parquet",
     "odk_zip": "odk_zip",
+    "odk_json": "odk_json",
+    "surveycto_csv": "surveycto_csv",
+    "surveycto_json": "surveycto_json",
+    "google_forms_csv": "google_forms",
+    "mwater": "mwater",
     "score_card": "score_card",
     "taguette_csv": "taguette",
+    "refi_qda": "refi_qda",
     "policy_review": "policy_review",
 }
 """The module that reads each format of the manifest. It is imported when a file of that format is read."""
 
 
-def read_file(content: bytes, file: DataFile) -> dict[str, SourceTable]:
-    """Read one file of a submission: its tables by name. Raises ReaderError, which says what to mend."""
+def read_file(content: bytes, file: DataFile, limits: Limits | None = None) -> dict[str, SourceTable]:
+    """Read one file of a submission in a process of its own: its tables by name.
+
+    Raises ReaderError, which says what to mend, also where the file asks for too much or breaks the reader.
+    """
     if not content:
         raise ReaderError(file.path, "the file is empty (0 bytes)", "send the file again")
-    reader = import_module(f"{__name__}.{MODULES[file.format]}")
-    tables: dict[str, SourceTable] = reader.read(content, file)
+    return read_apart(content, file, limits or Limits())
+
+
+def read_here(content: bytes, file: DataFile, limits: Limits | None = None) -> dict[str, SourceTable]:
+    """As `read_file`, in this process: what the child runs. A hostile file can end the process."""
+    limits = limits or Limits()
+    if not content:
+        raise ReaderError(file.path, "the file is empty (0 bytes)", "send the file again")
+    before = LIMITS.set(limits)
+    try:
+        reader = import_module(f"{__name__}.{MODULES[file.format]}")
+        tables: dict[str, SourceTable] = reader.read(content, file)
+    finally:
+        LIMITS.reset(before)
+    for table in tables.values():
+        if (cells := table.frame.height * table.frame.width) > limits.cells:
+            raise ReaderError(
+                file.path,
+                "a table has {cells} cells, at most {limit} are read",
+                "divide the hand-in into several, for example one for each area",
+                cells=cells,
+                limit=limits.cells,
+            )
     return tables

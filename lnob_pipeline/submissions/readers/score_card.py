@@ -39,6 +39,8 @@ def read(content: bytes, file: DataFile) -> dict[str, SourceTable]:
         for name in ("scale", "groups", *OPTIONAL)
         if name in sheets and sheets[name].columns
     }
+    if empty := [name for name in ("scale", "groups") if name not in tables]:
+        raise ReaderError(file.path, "the sheet {sheets} is empty", "fill in the template", sheets=", ".join(empty))
     _check_scale(tables["scale"])
     tables["groups"] = _with_meeting(tables["groups"])
     return tables | {"scores": _with_participants(_unpivoted(sheets["scores"], file.path), tables["groups"])}
@@ -59,7 +61,12 @@ def _check_scale(scale: SourceTable) -> None:
 def _with_meeting(groups: SourceTable) -> SourceTable:
     if absent := {"community", "group", "participants"} - set(groups.frame.columns):
         raise ReaderError(
-            groups.file, f"the column {', '.join(sorted(absent))} is not there", "name it", sheet="groups", row=1
+            groups.file,
+            "the column {columns} is not there",
+            "name it",
+            sheet="groups",
+            row=1,
+            columns=", ".join(sorted(absent)),
         )
     meeting = pl.format("{} / {}", "community", "group").alias("meeting")
     frame = groups.frame.select(meeting, pl.all())
@@ -123,7 +130,11 @@ def _header_row(sheet: Sheet, file: str) -> int:
         if [(cell or "").strip() for cell in sheet.row(row)[:3]] == FIXED:
             return row
     raise ReaderError(
-        file, f"no row begins with {', '.join(FIXED)}", "start from the template of the score card", sheet="scores"
+        file,
+        "no row begins with {columns}",
+        "start from the template of the score card",
+        sheet="scores",
+        columns=", ".join(FIXED),
     )
 
 
@@ -139,10 +150,11 @@ def _groups(sheet: Sheet, header: int, file: str) -> list[tuple[str, int]]:
         if not name or right != column + 1 or parts[column : column + 2] != UNDER_GROUP:
             raise ReaderError(
                 file,
-                f"column {column + 1}: the name of a group is not merged over the two columns Score and Comment",
+                "column {column}: the name of a group is not merged over the two columns Score and Comment",
                 "merge the cell with the name of the group over its two columns, as in the template",
                 sheet="scores",
                 row=header + 1,
+                column=column + 1,
             )
         groups.append((name, column))
         column = right + 1

@@ -1,32 +1,45 @@
-"""Excel workbooks (.xlsx): opened only after they were looked over, each cell as the text a person would type.
+"""Workbooks (.xlsx, .ods): opened only after they were looked over, each cell as the text a person would type.
 
 The engine is calamine. It lays a sheet out as a full rectangle, so that one cell in the last corner of a sheet asks for
 more memory than a machine has; the addresses of the cells are therefore bounded first. Formulas count by their last
-result, macros and pictures are not read.
+result; macros, pictures and comments are not read. What an .ods file is looked over for stands in ods.py.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import functools
+import gc
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from python_calamine import CalamineError, CalamineWorkbook, PasswordError, load_workbook
+import polars as pl
+from python_calamine import (
+    CalamineError,
+    CalamineWorkbook,
+    PasswordError,
+    SheetTypeEnum,
+    SheetVisibleEnum,
+    load_workbook,
+)
 
 from lnob_pipeline.submissions.readers.archive import unpack
-from lnob_pipeline.submissions.readers.table import ReaderError, SourceTable, table_from_columns
+from lnob_pipeline.submissions.readers.limits import LIMITS
+from lnob_pipeline.submissions.readers.table import ReaderError, SourceTable, joined_header, make_table
 
-MAXIMUM_CELLS = 20_000_000
-"""Rows x columns of the used rectangle of one sheet."""
-
-CELL = re.compile(rb"""<(?:\w+:)?c\b(?:\s[^<>]*?\br\s*=\s*["']([A-Za-z]{1,4})(\d{1,10})["'])?[^<>]*?(/?)>""")
-"""A cell of a sheet: column letters and row, where it says them, and the slash of a cell without content."""
-ROW = re.compile(rb"""<(?:\w+:)?row\b[^<>]*?\br\s*=\s*["'](\d{1,10})["']""")
-OPEN_QUOTE = re.compile(rb"""<(?:\w+:)?(?:c|row)\b(?:[^<>"']|"[^"<>]*"|'[^'<>]*')*+["']""")
-"""A cell or row with > or < inside an attribute: an address after it would not be seen."""
+ROW = re.compile(rb"<(\w+:)?row(?=[\s>/])")
+NUMBER = re.compile(rb"""\br\s*=\s*["'](\d{1,10})["']""")
+ADDRESS = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,4})\d{1,10}["']""")
 OLD_OR_LOCKED = bytes.fromhex("d0cf11e0a1b11ae1")
+
+HEAD = 10
+"""Rows that are looked at one by one: below titles and names most columns hold one kind of cell."""
+SHORTEST, LONGEST = 1e-4, 1e15
+"""Between these Python and Polars write a decimal number in the same way."""
 
 Cell = str | float | int | bool | datetime.date | datetime.datetime | datetime.time | datetime.timedelta
 
@@ -35,41 +48,78 @@ Cell = str | float | int | bool | datetime.date | datetime.datetime | datetime.t
 class Sheet:
     """A sheet as text, from its first row and column on.
 
-    merged: ranges as (first row, first column, last row, last column), all counted from 0.
+    frame: String columns, one for each column of the sheet; an empty cell is null. merged: ranges as (first row, first column, last row, last column), all counted from 0; none for an .ods file.
+    hidden: whoever opens the workbook does not see it.
     """
 
     name: str
-    columns: list[list[str | None]]
+    frame: pl.DataFrame
     merged: list[tuple[int, int, int, int]]
+    hidden: bool = False
+
+    @functools.cached_property
+    def columns(self) -> list[list[str | None]]:
+        """The cells of each column."""
+        return [column.to_list() for column in self.frame.iter_columns()]
 
     @property
     def height(self) -> int:
         """Number of rows."""
-        return len(self.columns[0]) if self.columns else 0
+        return self.frame.height
 
     def row(self, index: int) -> list[str | None]:
         """One row, counted from 0."""
-        return [column[index] for column in self.columns]
+        return list(self.frame.row(index))
 
 
 def read_sheets(content: bytes, file: str) -> dict[str, Sheet]:
-    """All worksheets of a workbook by name, in order. Raises ReaderError."""
+    """All worksheets of an .xlsx workbook by name, in order. Raises ReaderError."""
     _look_over(content, file)
+    return open_sheets(content, file)
+
+
+def open_sheets(content: bytes, file: str) -> dict[str, Sheet]:
+    """All worksheets of a workbook that was looked over. Raises ReaderError."""
     try:
-        with load_workbook(io.BytesIO(content)) as workbook:
-            return {name: _sheet(workbook, name) for name in workbook.sheet_names}
+        with _no_collection(), load_workbook(io.BytesIO(content)) as workbook:
+            return {
+                sheet.name: _sheet(workbook, sheet.name, sheet.visible != SheetVisibleEnum.Visible)
+                for sheet in workbook.sheets_metadata
+                if sheet.typ == SheetTypeEnum.WorkSheet
+            }
     except PasswordError:
-        raise _locked(file) from None
+        raise locked(file) from None
     except (CalamineError, OSError, ValueError):
         raise ReaderError(
             file, "the workbook is damaged and does not open", "open it, save it under a new name, send the new file"
         ) from None
 
 
-def sheet_table(sheet: Sheet, file: str, *, header_row: int = 0) -> SourceTable:
-    """A sheet with one header row as a table named as the sheet."""
-    columns = [column[header_row:] for column in sheet.columns]
-    return table_from_columns(columns, sheet.name, file, sheet=sheet.name, first_row=header_row + 1)
+def sheet_table(
+    sheet: Sheet, file: str, *, title_rows: int = 0, header_rows: int = 1, plain: bool = False
+) -> SourceTable:
+    """A sheet as a table named as the sheet: titles, the rows of the header, the data. Raises ReaderError.
+
+    plain: as in make_table.
+    """
+    start = title_rows + header_rows
+    if sheet.height < start:
+        raise ReaderError(file, "there is nothing in it", "send the file again with its data", sheet=sheet.name)
+    rows = [sheet.row(place) for place in range(title_rows, start)]
+    merged = [
+        (top - title_rows, left, bottom - title_rows, right)
+        for top, left, bottom, right in sheet.merged
+        if title_rows <= top < start
+    ]
+    return make_table(
+        joined_header(rows, merged) if header_rows > 1 else rows[0],
+        sheet.frame.slice(start),
+        sheet.name,
+        file,
+        sheet=sheet.name,
+        header_row=start,
+        plain=plain,
+    )
 
 
 def as_typed(cell: Cell) -> str | None:
@@ -85,18 +135,73 @@ def as_typed(cell: Cell) -> str | None:
     return cell.isoformat() if isinstance(cell, datetime.date | datetime.time) else str(cell)
 
 
-def _sheet(workbook: CalamineWorkbook, name: str) -> Sheet:
+def _sheet(workbook: CalamineWorkbook, name: str, hidden: bool) -> Sheet:
     sheet = workbook.get_sheet_by_name(name)
     rows = sheet.to_python(skip_empty_area=False)
-    columns = [[as_typed(cell) for cell in column] for column in zip(*rows, strict=True)]
+    width = len(rows[0]) if rows else 0
+    cells: list[Cell] = list(chain.from_iterable(rows))  # one list cut by steps: far quicker than zip(*rows)
+    if len(cells) != width * len(rows):
+        raise ValueError("the engine gave rows of different lengths")
+    del rows
+    columns = [_typed(cells[place::width]).alias(str(place)) for place in range(width)]
     merged = [(*start, *end) for start, end in sheet.merged_cell_ranges or []]
-    return Sheet(name, columns, merged)
+    return Sheet(name, pl.DataFrame(columns), merged, hidden)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without the search for cycles: cells hold none, and millions of them set it off again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _typed(cells: Sequence[Cell]) -> pl.Series:
+    """A column of cells as text: all at once where its body is of one kind."""
+    head, body = cells[:HEAD], cells[HEAD:]
+    kinds = set(map(type, body))
+    texts: pl.Series | None = None
+    if kinds == {str}:
+        texts = pl.Series(body, dtype=pl.String)
+        texts = texts.set(texts == "", None)
+    elif float in kinds and kinds <= {float, str}:
+        texts = _numbers(body)
+    if texts is None:
+        return pl.Series(_each(cells), dtype=pl.String)
+    return pl.concat([pl.Series([as_typed(cell) for cell in head], dtype=pl.String), texts], rechunk=True)
+
+
+def _numbers(cells: Sequence[Cell]) -> pl.Series | None:
+    """Numbers and empty cells as as_typed writes them; None where another text or a very small or large number is."""
+    try:
+        numbers = pl.Series([None if cell == "" else cell for cell in cells], dtype=pl.Float64)
+    except TypeError:
+        return None
+    whole = (numbers == numbers.round(0)).fill_null(True)
+    plain = numbers.abs().is_between(SHORTEST, LONGEST, closed="left").fill_null(True) | (numbers == 0).fill_null(True)
+    if not plain.all():
+        return None
+    if whole.all():
+        return numbers.cast(pl.Int64).cast(pl.String)
+    return numbers.cast(pl.Int64, strict=False).cast(pl.String).zip_with(whole, numbers.cast(pl.String))
+
+
+def _each(cells: Sequence[Cell]) -> list[str | None]:
+    """Cells of several kinds as text, each different one looked at once; TRUE equals 1, but is another text."""
+    if bool in set(map(type, cells)):
+        return [as_typed(cell) for cell in cells]
+    texts = {cell: as_typed(cell) for cell in set(cells)}
+    return [texts[cell] for cell in cells]
 
 
 def _look_over(content: bytes, file: str) -> None:
     """Refuse what must not reach the engine, in words that tell the partner what the file is."""
     if content.startswith(OLD_OR_LOCKED):
-        raise _locked(file)
+        raise locked(file)
     if not content.startswith(b"PK"):
         page = content.lstrip()[:1] == b"<"
         raise ReaderError(
@@ -110,26 +215,46 @@ def _look_over(content: bytes, file: str) -> None:
     if "xl/workbook.xml" not in parts:
         raise ReaderError(file, "this is a zip, not an .xlsx workbook", "save it as .xlsx and send the workbook itself")
     for part in parts.values():
-        strange = b"<!DOCTYPE" in part[:4096] or b"<!ENTITY" in part[:4096] or part[:2] in (b"\xff\xfe", b"\xfe\xff")
-        if strange or (b"sheetData" in part and OPEN_QUOTE.search(part)):
+        if b"<!DOCTYPE" in part[:4096] or b"<!ENTITY" in part[:4096] or part[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise ReaderError(file, "the workbook holds what no spreadsheet program writes", "save it again in Excel")
         if b"sheetData" in part:
             _check_extent(part, file)
 
 
 def _check_extent(part: bytes, file: str) -> None:
-    filled = [(letters, row) for letters, row, empty in CELL.findall(part) if not empty]
-    columns = max((_column_number(letters) for letters in {letters for letters, _ in filled}), default=0)
-    rows = max((int(row or 0) for row in {row for _, row in filled}), default=0)
-    unplaced = sum(not letters for letters, _ in filled)
-    if unplaced:  # cells may leave out their address; then the row gives it, or the cell before it
-        rows = max(rows, max(map(int, ROW.findall(part)), default=0)) + unplaced
-        columns += min(unplaced, 16_384)
-    if rows * columns > MAXIMUM_CELLS:
+    """Refuse a sheet whose last filled row and column make too large a rectangle.
+
+    Rows and their cells stand in order, as all programs write them, so that the last ones reach farthest. A file that
+    is made otherwise in order to pass is stopped by the limits of the process that reads it (child.py).
+    """
+    data = part[: part.rfind(b"sheetData>")]
+    tag = ROW.search(data)
+    if tag is None:
+        return
+    opening, closing = (mark % (tag[1] or b"") for mark in (b"<%bc", b"</%bc>"))
+    rows = columns = 0
+    seen: set[bytes] = set()
+    final = b""
+    for place, row in enumerate(data.split(tag[0])[1:], start=1):
+        last = row.rfind(closing)  # a cell without content is one tag, which closes itself
+        if last < 0:
+            continue
+        rows, final = place, row
+        address = ADDRESS.search(row, row.rfind(opening, 0, last), last)
+        if address is None:
+            columns = max(columns, row.count(opening))
+        else:
+            seen.add(address[1])
+    columns = max((columns, *map(_column_number, seen)))
+    if number := NUMBER.search(final, 0, final.find(b">") + 1):
+        rows = max(rows, int(number[1]))
+    if rows * columns > LIMITS.get().cells:
         raise ReaderError(
             file,
-            f"a sheet reaches to row {rows} and column {columns}: something was typed far away from the table",
+            "a sheet reaches to row {rows} and column {columns}: something was typed far away from the table",
             "delete the rows below and the columns to the right of the table, and save again",
+            rows=rows,
+            columns=columns,
         )
 
 
@@ -140,7 +265,8 @@ def _column_number(letters: bytes) -> int:
     return number
 
 
-def _locked(file: str) -> ReaderError:
+def locked(file: str) -> ReaderError:
+    """What is said of a workbook behind a password."""
     return ReaderError(
         file,
         "the workbook is locked with a password, or is of the old .xls kind",
@@ -152,4 +278,9 @@ def require_sheets(sheets: Iterable[str], wanted: Iterable[str], file: str) -> N
     """Raise ReaderError if a sheet that the template has is not there."""
     absent = [name for name in wanted if name not in set(sheets)]
     if absent:
-        raise ReaderError(file, f"the sheet {', '.join(absent)} is not there", "start from the template of this form")
+        raise ReaderError(
+            file,
+            "the sheet {sheets} is not there",
+            "start from the template of this form",
+            sheets=", ".join(absent),
+        )

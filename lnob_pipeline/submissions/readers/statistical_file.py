@@ -19,6 +19,7 @@ import polars as pl
 
 from lnob_pipeline.submissions.manifest import DataFile
 from lnob_pipeline.submissions.readers.table import ReaderError, SourceTable, file_stem
+from lnob_pipeline.submissions.readers.typed import typed_text
 
 
 def read_with(reader: Callable[..., Any], content: bytes, file: DataFile, suffix: str) -> dict[str, SourceTable]:
@@ -26,11 +27,15 @@ def read_with(reader: Callable[..., Any], content: bytes, file: DataFile, suffix
     with _path_of(content, suffix) as path:
         try:
             frame, metadata = reader(str(path), user_missing=True, output_format="polars")
+        except MemoryError:
+            raise
         except Exception as error:  # the engine raises plain exceptions of its own; none of their text is passed on
             raise ReaderError(
                 file.path,
-                f"the file does not open as {suffix} ({type(error).__name__})",
+                "the file does not open as {suffix} ({kind})",
                 "save it again in the program that made it, and send the new file",
+                suffix=suffix,
+                kind=type(error).__name__,
             ) from None
     name = file_stem(file.path)
     texts = frame.select(_as_text(column) for column in frame.iter_columns())
@@ -71,18 +76,9 @@ def _path_of(content: bytes, suffix: str) -> Iterator[Path]:
 
 
 def _as_text(column: pl.Series) -> pl.Series:
-    """Whole numbers without a point, dates as year-month-day, empty strings as null."""
-    if column.dtype.is_float():
-        whole = column.round(0) == column
-        texts = pl.select(
-            pl.when(whole & (column.abs() < 1e15))
-            .then(column.cast(pl.Int64, strict=False).cast(pl.String))
-            .otherwise(column.cast(pl.String))
-        ).to_series()
-        return texts.alias(column.name)
     if column.dtype == pl.Object:  # Stata: numbers with lettered missing values among them
         return pl.Series(column.name, [None if v is None else _code(v) for v in column], dtype=pl.String)
-    return column.cast(pl.String).replace("", None)
+    return column.to_frame().select(typed_text(column.name, column.dtype)).to_series()
 
 
 def _code(value: object) -> str:

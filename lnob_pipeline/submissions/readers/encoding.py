@@ -1,0 +1,162 @@
+"""Bytes to text: the encoding declared, marked or found; never a letter replaced, and never a guess between two.
+
+In order: what the manifest says; a byte order mark; UTF-16 by its zero bytes; UTF-8 to the last byte; one of SNIFFED,
+if its letters make sense and those of the others do not (charset-normalizer's measure of mess). What was found is
+stated in a note. Control characters are refused: no table has them, and readers further on may stop at them.
+"""
+
+from __future__ import annotations
+
+import codecs
+import unicodedata
+from dataclasses import dataclass
+
+from lnob_pipeline.submissions.manifest import DataFile
+from lnob_pipeline.submissions.readers.table import Note, ReaderError
+
+CODECS = {
+    "utf-8": "utf-8",
+    "utf-16-le": "utf-16-le",
+    "utf-16-be": "utf-16-be",
+    "utf-32-le": "utf-32-le",
+    "utf-32-be": "utf-32-be",
+    "windows-1252": "cp1252",
+    "windows-1258": "cp1258",
+    "mac-roman": "mac_roman",
+}
+"""Encodings by the name they have in the manifest; windows-1258 is that of Vietnamese."""
+SNIFFED = ("windows-1252", "windows-1258", "mac-roman")
+MARKS = (  # UTF-32 first: the mark of UTF-16 is the beginning of its own
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+PROGRAMS = (b"PK\x03\x04", b"$FL2", b"$FL3", b"PAR1", bytes.fromhex("d0cf11e0"))
+"""First bytes of zips (and so of workbooks), SPSS, Parquet and old Excel files."""
+CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r") + b"\x7f"
+EQUALLY_CLEAR = 0.02
+"""Difference of mess below which two encodings cannot be told apart."""
+SAMPLE_LINES = 2_000
+
+READ_AS = "the file was read as {encoding}; if letters look wrong, say its encoding in the manifest (files.encoding)"
+SAVE_AGAIN = "save it again as CSV UTF-8"
+
+
+@dataclass(frozen=True)
+class Text:
+    """The text of a file as UTF-8 without a mark, and what is to be said about its encoding."""
+
+    content: bytes
+    notes: tuple[Note, ...] = ()
+
+
+def read_text(content: bytes, file: DataFile) -> Text:
+    """The text of a file. Raises ReaderError."""
+    if content.startswith(PROGRAMS):
+        raise ReaderError(
+            file.path, "this is a workbook or another program's file, not a text file", "export it as CSV"
+        )
+    found = file.encoding or _marked(content) or _by_zeros(content) or _utf8_or_sniffed(content, file.path)
+    body = next((content[len(mark) :] for mark, name in MARKS if name == found and content.startswith(mark)), content)
+    if found != "utf-8":
+        body = _decoded(body, found, file.path).encode()
+    elif file.encoding or body is not content:
+        _decoded(body, found, file.path)
+    _check_controls(body, file.path)
+    stated = found in (file.encoding, "utf-8")
+    return Text(body, () if stated else (Note(READ_AS, {"encoding": found}),))
+
+
+def _marked(content: bytes) -> str | None:
+    return next((name for mark, name in MARKS if content.startswith(mark)), None)
+
+
+def _by_zeros(content: bytes) -> str | None:
+    """UTF-16 without a mark: commas and line ends have a zero byte before or after them, and only on that side."""
+    if len(content) % 2 or b"\0" not in content:
+        return None
+    before, after = content[::2].count(0), content[1::2].count(0)
+    name, rare, often = ("utf-16-le", before, after) if after > before else ("utf-16-be", after, before)
+    try:
+        sound = "\0" not in content.decode(name)
+    except UnicodeDecodeError:
+        return None
+    return name if sound and 50 * rare <= often else None
+
+
+def _utf8_or_sniffed(content: bytes, file: str) -> str:
+    """UTF-8, or one of SNIFFED. Raises ReaderError, also for a file that was UTF-8 before some bytes were damaged."""
+    if _decodes(content, "utf-8"):
+        return "utf-8"
+    kept = content.decode("utf-8", errors="ignore")
+    letters = sum(len(letter.encode()) for letter in kept if ord(letter) > 127)
+    if 2 * letters > sum(byte > 127 for byte in content):
+        _decoded(content, "utf-8", file)
+    return _sniffed(content, file)
+
+
+def _decoded(content: bytes, encoding: str, file: str) -> str:
+    try:
+        return content.decode(CODECS[encoding])
+    except UnicodeDecodeError as error:
+        raise ReaderError(
+            file,
+            "byte {byte} is not a letter in {encoding}; the file mixes encodings or is damaged",
+            SAVE_AGAIN,
+            row=content[: error.start].count(b"\n") + 1,
+            byte=error.start + 1,
+            encoding=encoding,
+        ) from None
+
+
+def _sniffed(content: bytes, file: str) -> str:
+    """The one of SNIFFED whose letters make sense. Raises ReaderError where that is none, or more than one."""
+    from charset_normalizer import from_bytes
+
+    telling = b"\n".join([line for line in content.splitlines() if not line.isascii()][:SAMPLE_LINES])
+    named = {codec: name for name, codec in CODECS.items() if name in SNIFFED}
+    tried = from_bytes(telling, cp_isolation=list(named), preemptive_behaviour=False, enable_fallback=False)
+    clear = min((match.chaos for match in tried), default=1.0) + EQUALLY_CLEAR
+    texts: dict[str, str] = {}
+    for match in tried:
+        if match.chaos < clear and not _has_greek(str(match)):
+            texts.setdefault(str(match), named[match.encoding])
+    fits = [name for name in texts.values() if _decodes(content, name)]
+    if len(fits) == 1:
+        return fits[0]
+    raise ReaderError(
+        file,
+        "the letters of the file can be read in more than one way, or in none (tried: {encodings})",
+        "save it again as CSV UTF-8, or say its encoding in the manifest (files.encoding)",
+        row=next(number for number, line in enumerate(content.split(b"\n"), start=1) if not line.isascii()),
+        encodings=", ".join(("utf-8", *(fits or SNIFFED))),
+    )
+
+
+def _has_greek(text: str) -> bool:
+    """Whether a Greek letter stands in the text: SNIFFED are encodings of Latin letters, and 3½ m is no 3Ω m."""
+    return any(unicodedata.name(letter, "").startswith("GREEK") for letter in set(text) if letter.isalpha())
+
+
+def _decodes(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(CODECS[encoding])
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _check_controls(content: bytes, file: str) -> None:
+    """Refuse control characters, all but tab and line ends."""
+    if len(content.translate(None, CONTROLS)) == len(content):
+        return
+    start = next(place for place, byte in enumerate(content) if byte in CONTROLS)
+    raise ReaderError(
+        file,
+        "the file holds bytes that no text has (byte {byte})",
+        SAVE_AGAIN,
+        row=content[:start].count(b"\n") + 1,
+        byte=start + 1,
+    )

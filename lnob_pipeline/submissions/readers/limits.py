@@ -1,0 +1,47 @@
+"""How much a file may ask for: the limits of reading, in force while a file is read.
+
+Here belong the numbers and where they come from (settings.py). What keeps to them is in archive.py, spreadsheet.py,
+table.py and child.py.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from lnob_pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of reading one file.
+
+    memory_bytes: what the reader may take beyond what it has when idle; seconds: by the clock on the wall; columns of
+    one table; cells of one table or sheet; archive_parts, archive_bytes: parts of a zip, and bytes of those that are
+    unpacked; archive_ratio: unpacked to packed bytes of one part.
+    """
+
+    memory_bytes: int = Settings.reader_memory_bytes
+    seconds: int = Settings.reader_seconds
+    columns: int = Settings.maximum_columns
+    cells: int = Settings.maximum_cells
+    archive_parts: int = Settings.maximum_archive_parts
+    archive_bytes: int = Settings.maximum_archive_bytes
+    archive_ratio: int = Settings.maximum_archive_ratio
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """The limits that the settings name."""
+        return cls(
+            settings.reader_memory_bytes,
+            settings.reader_seconds,
+            settings.maximum_columns,
+            settings.maximum_cells,
+            settings.maximum_archive_parts,
+            settings.maximum_archive_bytes,
+            settings.maximum_archive_ratio,
+        )
+
+
+LIMITS: ContextVar[Limits] = ContextVar("limits", default=Limits())  # noqa: B039 - frozen, so nobody can change it
+"""The limits in force."""
