@@ -14,13 +14,14 @@ from lnob_pipeline.gaps.assets import gaps_stage
 from lnob_pipeline.harmonisation.assets import harmonisation_stage
 from lnob_pipeline.official.assets import official_stage
 from lnob_pipeline.publication.assets import publication_stage
-from lnob_pipeline.submissions.assets import submissions_stage
+from lnob_pipeline.submissions.assets import status, submissions_stage
 from lnob_pipeline.validation.assets import validation_stage
 
 defs = dg.Definitions(
     assets=[
         submissions_stage,
         validation_stage,
+        status,
         harmonisation_stage,
         estimation_stage,
         official_stage,

@@ -7,6 +7,7 @@ mappings, code, settings) and of its outputs in a stamp beside the tables; a ste
 
 from __future__ import annotations
 
+import datetime
 import functools
 import hashlib
 import json
@@ -32,17 +33,30 @@ from lnob_pipeline.official.catalogue import load_official
 from lnob_pipeline.publication.disclosure import disclose, visible_effects
 from lnob_pipeline.publication.release import publish
 from lnob_pipeline.settings import Settings
-from lnob_pipeline.submissions import ledger
+from lnob_pipeline.submissions import ledger, reviews
 from lnob_pipeline.submissions.manifest import Manifest
 from lnob_pipeline.submissions.receive import receive, scan
+from lnob_pipeline.submissions.retention import erase_withdrawn, overdue
 from lnob_pipeline.tables import Table
-from lnob_pipeline.validation.feedback import feedback_workbook
-from lnob_pipeline.validation.gate import GateError, validate
-from lnob_pipeline.validation.privacy import public_manifest
+from lnob_pipeline.validation.feedback import feedback_json, feedback_text, make_feedback
+from lnob_pipeline.validation.feedback_workbook import feedback_workbook
+from lnob_pipeline.validation.gate import GateError, Validated, validate
+from lnob_pipeline.validation.linkage import linkage_key
+from lnob_pipeline.validation.privacy import looks_identifying, public_manifest
+from lnob_pipeline.validation.progress import faults_of, remembered
+from lnob_pipeline.validation.risk import disclosure_risk
 from lnob_pipeline.warehouse import connect
 
 STAGES = ("submissions", "validation", "harmonisation", "estimation", "official", "gaps", "publication")
 PARTITIONED_STAGES = STAGES[:4]
+STAGE_2 = (
+    tables.RESPONSES,
+    tables.QUARANTINE,
+    tables.VALIDATION_RESULTS,
+    tables.FITNESS,
+    tables.LINKAGE,
+    tables.VALIDATION_OUTCOMES,
+)
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,7 @@ def code_version() -> str:
     package = Path(__file__).parent
     digest = hashlib.sha256(__version__.encode())
     for path in sorted(package.rglob("*")):
-        if path.suffix in (".py", ".jinja", ".css", ".js"):
+        if path.suffix in (".py", ".po", ".jinja", ".css", ".js"):
             digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -121,10 +135,14 @@ def clean_manifest(manifest: Manifest) -> Manifest:
 
 @_private
 def run_submissions(settings: Settings, key: str, now: str) -> Step:
-    """Stage 1 for one hand-in: read the manifest, seal the files, keep the ledger. `now`: ISO 8601, UTC."""
+    """Stage 1 for one hand-in: read the manifest, seal the files, keep the ledger. `now`: ISO 8601, UTC.
+
+    Of a withdrawn one everything else is removed, its sealed bytes included; the ledger and the tombstones stay.
+    """
     received = receive(settings, settings.inbox / key.split("-", maxsplit=1)[0] / key, now, clean_manifest)
     if received.state == "withdrawn":
         _forget(settings, key)
+        erase_withdrawn(settings, key, now)
     outputs = [_in_place(settings, table, key) for table in (tables.SUBMISSIONS, tables.SEALED_FILES)]
     return Step(
         "submissions",
@@ -138,25 +156,40 @@ def run_submissions(settings: Settings, key: str, now: str) -> Step:
 
 @_private
 def run_validation(settings: Settings, key: str) -> Step:
-    """Stage 2 for one hand-in: `responses` wait for every blocking rule to pass; the rest is always written."""
+    """Stage 2 for one hand-in: `responses` wait for every blocking rule to pass; the rest is always written.
+
+    Without its raw files, which retention deleted, a version is not judged again: what is in the tables stays.
+    """
     live = _live(settings, key)
     if live is None:
         return Step("validation", key, changed=False)
     mappings = load_mappings(settings.mappings)
+    decisions = reviews.decided(settings, key, live.version, looks_identifying)
+    reviews.keep(settings, key, looks_identifying)
     inputs = _hash(
-        live.version, mappings.instrument_version(live.manifest.instrument), code_version(), _rules(settings)
+        live.version,
+        mappings.instrument_version(live.manifest.instrument),
+        code_version(),
+        _rules(settings),
+        *(f"{rule} {decision}" for rule, decision in sorted(decisions.items())),
     )
     if (done := _stamped(settings, "validation", key, inputs)) is not None:
         return done
+    if (day := ledger.closed_on(settings, key, live.version)) is not None:
+        return _closed(settings, live, day)
 
     files = ledger.sealed_files(settings, key)
-    checked = validate(live.manifest, live.version, files, mappings, settings)
+    key_of_links = linkage_key(settings.linkage_key)
+    checked = validate(
+        live.manifest, live.version, files, mappings, settings, reviews=decisions, linkage_key=key_of_links
+    )
     outcome = checked.outcome.row(0, named=True)
-    storage.private_folder(settings.lake / "feedback")
-    storage.write_bytes(feedback_path(settings, key), feedback_workbook(checked))
+    write_feedback(settings, checked)
     outputs = [
         _write(settings, checked.quarantine, tables.QUARANTINE, key),
         _write(settings, checked.results, tables.VALIDATION_RESULTS, key),
+        _write(settings, checked.fitness, tables.FITNESS, key),
+        _write(settings, checked.linkage, tables.LINKAGE, key),
     ]
     rejected = checked.responses is None
     if checked.responses is not None:
@@ -200,6 +233,7 @@ def run_harmonisation(settings: Settings, key: str) -> Step:
     households, persons = tables.harmonised_households(mappings), tables.harmonised_persons(mappings)
     numbers: dict[str, float] = {}
     texts: dict[str, str] = {}
+    risk = tables.DISCLOSURE_RISK.empty()
     with connect(threads=1) as connection:
         frame = scan.collect() if instrument.statements else tables.RESPONSES.empty()
         found = evidence(connection, manifest, instrument, frame)
@@ -216,10 +250,12 @@ def run_harmonisation(settings: Settings, key: str) -> Step:
                 "stopped_variables": len(stopped),
             }
             texts = {"stopped_variables": ", ".join(stopped)}
+            risk = disclosure_risk(manifest, promoted.version, result.households, result.persons, mappings, settings)
         else:
             outputs.append(_write(settings, households.empty(), households, key))
             outputs.append(_write(settings, persons.empty(), persons, key))
             numbers = {"evidence_rows": found.height}
+    outputs.append(_write(settings, risk, tables.DISCLOSURE_RISK, key))
     return _stamp(settings, Step("harmonisation", key, True, tuple(outputs), numbers, texts=texts), inputs)
 
 
@@ -258,6 +294,18 @@ def run_estimation(settings: Settings, key: str) -> Step:
     output = _write(settings, frame, tables.CITIZEN_ESTIMATES, key)
     numbers = {"estimates": frame.height, "indicators": frame["indicator"].n_unique()}
     return _stamp(settings, Step("estimation", key, True, (output,), numbers), inputs)
+
+
+def run_status(settings: Settings, now: str) -> Step:
+    """The state of every submission; numbers: how many are in each state, in all, and past their retention date."""
+    table = tables.SUBMISSION_STATUS
+    before = _in_place(settings, table)
+    frame = ledger.status_table(settings).select(list(table.schema))
+    output = _write(settings, frame, table)
+    counts = dict(frame["state"].value_counts().sort("state").iter_rows())
+    late = len(overdue(settings, datetime.date.fromisoformat(now[:10])))
+    numbers = counts | {"submissions": frame.height, "past_retention": late}
+    return Step("status", None, output != before, (output,), numbers)
 
 
 def run_official(settings: Settings, now: str) -> Step:
@@ -387,6 +435,7 @@ def run_all(
         note(attempt(run_submissions, settings, key, now=now))
         for run in (run_validation, run_harmonisation, run_estimation):
             note(attempt(run, settings, key))
+    note(run_status(settings, now))
     note(run_official(settings, now))
     note(run_gaps(settings))
     note(run_publication(settings, now))
@@ -398,9 +447,39 @@ def inbox_keys(settings: Settings) -> list[str]:
     return [folder.name for folder in scan(settings)]
 
 
-def feedback_path(settings: Settings, key: str) -> Path:
-    """Where the feedback workbook of a submission lies (closed: it is for its partner)."""
-    return settings.lake / "feedback" / f"{key}.xlsx"
+def feedback_path(settings: Settings, key: str, form: str = "xlsx") -> Path:
+    """Where the feedback on a submission lies (closed: it is for its partner): xlsx, txt or json."""
+    return settings.lake / "feedback" / f"{key}.{form}"
+
+
+def write_feedback(settings: Settings, checked: Validated, language: str | None = None) -> None:
+    """Write the feedback as workbook, short text and JSON beside each other, and what the next one needs to know.
+
+    In another language than the manifest's the files bear its code: <submission>.<language>.xlsx.
+    """
+    key, version = checked.manifest.submission, checked.outcome["version"].item()
+    storage.private_folder(settings.lake / "feedback")
+    kept = feedback_path(settings, key, "faults.json")
+    faults = faults_of(checked.findings, dict(checked.balance.select("record", "n_rows").iter_rows()))
+    content, since_last = remembered(kept.read_bytes() if kept.exists() else None, version, faults)
+    said = make_feedback(checked, language, since_last)
+    named = f"{key}.{language}" if language else key
+    storage.write_bytes(feedback_path(settings, named), feedback_workbook(checked, said))
+    storage.write_bytes(feedback_path(settings, named, "txt"), feedback_text(said).encode())
+    storage.write_bytes(feedback_path(settings, named, "json"), feedback_json(said))
+    storage.write_bytes(kept, content)
+
+
+def feedback_in(settings: Settings, key: str, language: str) -> None:
+    """Write the feedback on the live version of a submission in another language; it is judged anew for it."""
+    live = _live(settings, key)
+    if live is None:
+        raise ValueError(f"{key} has no version that could be judged; `lnob status` lists what is there")
+    decisions = reviews.decided(settings, key, live.version, looks_identifying)
+    files = ledger.sealed_files(settings, key)
+    mappings = load_mappings(settings.mappings)
+    checked = validate(live.manifest, live.version, files, mappings, settings, reviews=decisions)
+    write_feedback(settings, checked, language)
 
 
 @dataclass(frozen=True)
@@ -491,24 +570,25 @@ def _live(settings: Settings, key: str) -> ledger.Live | None:
     return next(iter(ledger.live(settings, key)), None)
 
 
+def _closed(settings: Settings, live: ledger.Live, day: datetime.date) -> Step:
+    """What stage 2 says of a version whose raw files are gone: its last decision, and that it is not made anew."""
+    outcome = ledger.outcome(settings, live)
+    state = outcome["state"].item() if outcome.height else "received"
+    note = f"its raw files were deleted as of {day}: the results stay as they are; a new hand-in is judged anew"
+    found = (_in_place(settings, table, live.submission_id) for table in STAGE_2)
+    outputs = tuple(item for item in found if item)
+    return Step("validation", live.submission_id, False, outputs, texts={"state": state, "notes": note})
+
+
 def _forget(settings: Settings, key: str) -> None:
-    """Remove what later stages keep of a withdrawn submission; the ledger keeps that it was there."""
-    mappings = load_mappings(settings.mappings)
-    later = [
-        tables.RESPONSES,
-        tables.QUARANTINE,
-        tables.VALIDATION_RESULTS,
-        tables.VALIDATION_OUTCOMES,
-        tables.harmonised_households(mappings),
-        tables.harmonised_persons(mappings),
-        tables.CITIZEN_EVIDENCE,
-        tables.CITIZEN_ESTIMATES,
-    ]
-    paths = [storage.table_path(settings.lake, table, key) for table in later]
-    paths.append(feedback_path(settings, key))
-    paths += [_stamp_path(settings, stage, key) for stage in PARTITIONED_STAGES]
-    for path in paths:
-        path.unlink(missing_ok=True)
+    """Remove what later stages keep of a withdrawn submission, whatever they are; stage 1 keeps that it was there."""
+    kept = {table.name for table in (tables.SUBMISSIONS, tables.SEALED_FILES, tables.RETENTION)}
+    for folder in settings.lake.iterdir():
+        if not folder.is_dir() or folder.name in kept:
+            continue
+        for path in folder.glob(f"*{key}.*"):
+            if path.name.startswith(f"{key}.") or (folder.name == "stamps" and f".{key}." in path.name):
+                path.unlink(missing_ok=True)
 
 
 def _write(settings: Settings, frame: pl.DataFrame, table: Table, key: str | None = None) -> Output:
@@ -530,8 +610,12 @@ def _hash(*parts: str) -> str:
 
 
 def _rules(settings: Settings) -> str:
-    """The settings that change numbers (not the places of folders), as canonical JSON."""
-    values = {name: value for name, value in asdict(settings).items() if not isinstance(value, Path)}
+    """The settings that change numbers (not the places of folders, not how data are pulled), as canonical JSON."""
+    values = {
+        name: value
+        for name, value in asdict(settings).items()
+        if not isinstance(value, Path) and not name.startswith("pull_")
+    }
     return json.dumps(values, sort_keys=True)
 
 

@@ -26,6 +26,7 @@ from lnob_pipeline.pipeline import (
     run_harmonisation,
     run_official,
     run_publication,
+    run_status,
     run_submissions,
     run_validation,
 )
@@ -34,16 +35,18 @@ from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions.checks import check_results as submission_checks
 from lnob_pipeline.validation.checks import check_results as validation_checks
 
+STATUS = dg.AssetSelection.assets(tables.SUBMISSION_STATUS.name)
+"""The one asset of stage 2 that speaks of all submissions: it is made with the whole, not with each of them."""
 submission_job = dg.define_asset_job(
     "submission_job",
-    selection=dg.AssetSelection.groups(*PARTITIONED_STAGES),
+    selection=dg.AssetSelection.groups(*PARTITIONED_STAGES) - STATUS,
     description="One submission from the inbox to its estimates",
     executor_def=dg.in_process_executor,
 )
 nightly_job = dg.define_asset_job(
     "nightly_job",
-    selection=dg.AssetSelection.groups(*STAGES[4:]),
-    description="Official figures, gap table and release",
+    selection=dg.AssetSelection.groups(*STAGES[4:]) | STATUS,
+    description="State of the submissions, official figures, gap table and release",
     executor_def=dg.in_process_executor,
 )
 
@@ -142,8 +145,9 @@ estimation_op = _for_each_key("estimation", run_estimation)
 
 @dg.op(name="official", ins={"keys": dg.In(list)}, out=dg.Out(list))
 def official_op(context: dg.OpExecutionContext, settings: PipelineSettings, keys: list) -> list:
-    """Stage 5."""
+    """The state of the submissions, and stage 5."""
     loaded = settings.load()
+    _done(context, run_status(loaded, now()), loaded)
     _done(context, run_official(loaded, now()), loaded)
     return keys
 

@@ -19,6 +19,7 @@ OWNERS = ["team:secretariat"]
 RELEASE = "published_release"
 UPSTREAM = {
     "validation": ("submissions", "sealed_files"),
+    "status": ("submissions", "validation_outcomes"),
     "harmonisation": ("responses",),
     "estimation": ("harmonised_households", "harmonised_persons"),
     "gaps": ("citizen_estimates", "citizen_evidence", "sdg_catalogue", "official_observations"),

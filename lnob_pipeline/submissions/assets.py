@@ -1,4 +1,4 @@
-"""Assets of stage 1: the ledger and the sealed files of one submission."""
+"""Assets of stage 1: the ledger and the sealed files of one submission; and the state of all of them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import dagster as dg
 
 from lnob_pipeline import tables
-from lnob_pipeline.automation.metadata import asset_spec, results
+from lnob_pipeline.automation.metadata import UPSTREAM, asset_spec, results
+from lnob_pipeline.automation.policies import WHEN_ANYTHING_NEW
 from lnob_pipeline.automation.resources import PipelineSettings, now
-from lnob_pipeline.pipeline import run_submissions
+from lnob_pipeline.pipeline import run_status, run_submissions
 from lnob_pipeline.submissions.checks import CHECKS, check_results
 
 
@@ -26,3 +27,14 @@ def submissions_stage(
         context.log.error(problem)
     yield from results(step)
     yield from check_results(step)
+
+
+@dg.multi_asset(
+    name="status",
+    specs=[asset_spec(tables.SUBMISSION_STATUS, UPSTREAM["status"], automation=WHEN_ANYTHING_NEW)],
+)
+def status(settings: PipelineSettings) -> Iterator[dg.MaterializeResult[Any]]:
+    """The state of each submission. Counts as metadata, so that the UI plots how many wait; no reason, no name."""
+    step = run_status(settings.load(), now())
+    preview = "\n".join(f"| {name} | {int(count)} |" for name, count in step.numbers.items())
+    yield from results(step, {tables.SUBMISSION_STATUS.name: f"| state | submissions |\n|---|---|\n{preview}"})

@@ -11,21 +11,42 @@ received, withdrawn or unreadable, stage 2 decides on each version (validation_o
 For promoted() to know the version before a rejected one, record_outcome() adds a decision to the partition instead of
 replacing it. Of the versions accepted only the last is kept: it is the one whose `responses` lie in the lake. A version
 that is validated again, by other rules, and rejected leaves the tables.
+
+A version whose raw files were deleted by retention is closed (closed_on): its results stay, stage 2 leaves it alone.
 """
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 
 import polars as pl
 from pydantic import ValidationError
 
 from lnob_pipeline.settings import Settings
-from lnob_pipeline.storage import read_partitions, read_table, sha256_bytes, table_path, write_table
+from lnob_pipeline.storage import read_table, sha256_bytes, table_path, write_table
 from lnob_pipeline.submissions.manifest import DataFile, Manifest
-from lnob_pipeline.tables import SEALED_FILES, SUBMISSIONS, VALIDATION_OUTCOMES
+from lnob_pipeline.submissions.states import ACCEPTED, DECISIONS
+from lnob_pipeline.tables import RETENTION, SEALED_FILES, SUBMISSIONS, VALIDATION_OUTCOMES, Table
 
-ACCEPTED = ("accepted", "accepted_with_flags")
+__all__ = [
+    "ACCEPTED",
+    "LedgerError",
+    "Live",
+    "closed_on",
+    "history",
+    "live",
+    "outcome",
+    "promoted",
+    "record_outcome",
+    "sealed_files",
+    "standing",
+    "status_table",
+    "versions",
+    "without_paths",
+]
+
+COUNTS = ("n_rows", "n_accepted", "n_quarantined", "n_refused")
 
 
 class LedgerError(ValueError):
@@ -43,9 +64,9 @@ class Live:
 
 def history(settings: Settings, submission_id: str | None = None) -> pl.DataFrame:
     """Every version of every submission (or of one) ever received: table submissions, oldest first within each."""
-    folder = settings.lake / SUBMISSIONS.name
-    keys = sorted(path.stem for path in folder.glob("*.parquet")) if submission_id is None else [submission_id]
-    return read_partitions(settings.lake, SUBMISSIONS, keys)
+    if submission_id is not None:
+        return read_table(settings.lake, SUBMISSIONS, submission_id)
+    return _of_all(settings, SUBMISSIONS)
 
 
 def standing(rows: pl.DataFrame) -> pl.DataFrame:
@@ -63,9 +84,13 @@ def live(settings: Settings, submission_id: str | None = None) -> list[Live]:
 
 def promoted(settings: Settings, submission_id: str | None = None) -> list[Live]:
     """For each live submission (or for one) the version accepted last; those never accepted are left out."""
-    rows = history(settings, submission_id)
+    return _with_manifests(settings, _in_tables(settings, history(settings, submission_id)))
+
+
+def _in_tables(settings: Settings, rows: pl.DataFrame) -> pl.DataFrame:
+    """Of the rows of the ledger those of the versions that later tables hold: at most one a submission."""
     living = rows.filter(pl.col("state") == "received").select("submission_id")
-    candidates = (
+    return (
         rows.filter(pl.col("manifest").is_not_null() & pl.col("state").is_in(["received", "superseded"]))
         .join(living, on="submission_id", how="semi")
         .join(
@@ -75,7 +100,6 @@ def promoted(settings: Settings, submission_id: str | None = None) -> list[Live]
         )
         .unique("submission_id", keep="last", maintain_order=True)  # a version handed in twice has two rows
     )
-    return _with_manifests(settings, candidates)
 
 
 def sealed_files(settings: Settings, submission_id: str, version: str | None = None) -> list[tuple[DataFile, bytes]]:
@@ -101,6 +125,8 @@ def record_outcome(settings: Settings, outcome: pl.DataFrame) -> str:
     Returns the sha256 of the file. The same decision again gives the same bytes.
     """
     (submission,) = outcome["submission_id"].to_list()
+    if (state := outcome["state"].item()) not in DECISIONS:
+        raise LedgerError(f"{submission}: {state} is no decision of stage 2; it says one of {', '.join(DECISIONS)}")
     earlier = read_table(settings.lake, VALIDATION_OUTCOMES, submission)
     accepts = pl.lit(outcome["state"].item() in ACCEPTED)
     kept = earlier.filter(~(accepts & pl.col("state").is_in(ACCEPTED))).join(outcome, on="version", how="anti")
@@ -113,45 +139,90 @@ def outcome(settings: Settings, of: Live) -> pl.DataFrame:
     return read_table(settings.lake, VALIDATION_OUTCOMES, of.submission_id).filter(pl.col("version") == of.version)
 
 
-def status_table(settings: Settings) -> pl.DataFrame:
-    """The state of each submission, one row each, for `lnob status`; sorted by submission.
+def versions(settings: Settings, submission_id: str) -> pl.DataFrame:
+    """The versions of one submission, oldest first: received_at, version, state (states.py), in_tables, reason."""
+    rows = history(settings, submission_id)
+    kept = _in_tables(settings, rows)["version"].implode()
+    return (
+        _with_decisions(settings, rows)
+        .with_columns(in_tables=pl.col("version").is_in(kept))
+        .select("received_at", "version", "state", "in_tables", "reason")
+    )
+
+
+def status_table(settings: Settings, submission_id: str | None = None) -> pl.DataFrame:
+    """The state of each submission (or of one), one row each, for `lnob status`; sorted by submission.
 
     Columns: submission_id, iso3, data_type, state, reason, received_at, version (of the newest hand-in), in_tables (the
     version that later tables hold; null for none), n_rows, n_accepted, n_quarantined, n_refused. `state` is unreadable
     or withdrawn (stage 1), the decision of stage 2, or received until there is one.
     """
-    rows = history(settings)
-    kept = {item.submission_id: item.version for item in promoted(settings)}
-    counts = ["n_rows", "n_accepted", "n_quarantined", "n_refused"]
-    decisions = _outcomes(settings, rows).select(
-        "submission_id", "version", pl.col("state").alias("decision"), "reasons", *counts
-    )
-    decided = pl.col("decision").is_not_null() & (pl.col("state") == "received")
-    in_tables = pl.DataFrame(
-        {"submission_id": list(kept), "in_tables": list(kept.values())},
-        schema={"submission_id": pl.String, "in_tables": pl.String},
-    )
-    stays = pl.col("in_tables").is_not_null() & (pl.col("in_tables") != pl.col("version"))
+    rows = history(settings, submission_id)
+    in_tables = _in_tables(settings, rows).select("submission_id", pl.col("version").alias("in_tables"))
+    stays = pl.col("in_tables") != pl.col("version")
     known = rows.group_by("submission_id").agg(pl.col("data_type").drop_nulls().last().alias("data_type_known"))
     return (
-        standing(rows)
+        _with_decisions(settings, standing(rows))
         .group_by("submission_id", maintain_order=True)
         .last()
-        .join(decisions, on=["submission_id", "version"], how="left")
         .join(in_tables, on="submission_id", how="left")
         .join(known, on="submission_id", how="left")
+        .join(_deletions(settings, submission_id), on=["submission_id", "version"], how="left")
         .with_columns(
             data_type=pl.coalesce("data_type", "data_type_known"),
             reason=pl.concat_str(
-                pl.when(decided).then("reasons").otherwise("reason").replace("", None),
+                pl.col("reason").replace("", None),
                 pl.when(stays).then(pl.format("version {} stays in the tables", pl.col("in_tables").str.head(12))),
+                pl.when(pl.col("recorded_at") >= pl.col("received_at")).then(
+                    pl.format("raw files deleted as of {}; its results stay as they are", "deleted")
+                ),
                 separator=" | ",
                 ignore_nulls=True,
             ),
-            state=pl.when(decided).then("decision").otherwise("state"),
         )
         .sort("submission_id")
-        .select("submission_id", "iso3", "data_type", "state", "reason", "received_at", "version", "in_tables", *counts)
+        .select("submission_id", "iso3", "data_type", "state", "reason", "received_at", "version", "in_tables", *COUNTS)
+    )
+
+
+def closed_on(settings: Settings, submission_id: str, version: str) -> datetime.date | None:
+    """The day as of which the raw files of the live version were deleted on purpose; None where they are there.
+
+    Only what was deleted since the version was received counts: the same content may have been handed in again.
+    """
+    deleted = read_table(settings.lake, RETENTION, submission_id).filter(
+        (pl.col("version") == version) & (pl.col("action") == "deleted")
+    )
+    if deleted.is_empty():
+        return None
+    live = history(settings, submission_id).filter((pl.col("state") == "received") & (pl.col("version") == version))
+    deleted = deleted.join_where(live.select("received_at"), pl.col("recorded_at") >= pl.col("received_at"))
+    absent = [digest for digest in deleted["sha256"] if not (settings.sealed / digest).exists()]
+    days: list[datetime.date] = deleted.filter(pl.col("sha256").is_in(absent))["as_of"].to_list()
+    return max(days, default=None)
+
+
+def _with_decisions(settings: Settings, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of the ledger with the decision and the counts of stage 2; of what is received, its state and reason."""
+    decisions = _outcomes(settings, rows).select(
+        "submission_id", "version", pl.col("state").alias("decision"), "reasons", *COUNTS
+    )
+    decided = pl.col("decision").is_not_null() & (pl.col("state") == "received")
+    return rows.join(decisions, on=["submission_id", "version"], how="left", maintain_order="left").with_columns(
+        reason=pl.when(decided).then("reasons").otherwise("reason"),
+        state=pl.when(decided).then("decision").otherwise("state"),
+    )
+
+
+def _deletions(settings: Settings, submission_id: str | None) -> pl.DataFrame:
+    """submission_id, version, deleted, recorded_at: as of which day raw files of a version were deleted, and when."""
+    if submission_id is not None:
+        rows = read_table(settings.lake, RETENTION, submission_id)
+    else:
+        rows = _of_all(settings, RETENTION)
+    deleted = rows.filter(pl.col("action") == "deleted")
+    return deleted.group_by("submission_id", "version").agg(
+        pl.col("as_of").max().alias("deleted"), pl.col("recorded_at").max()
     )
 
 
@@ -172,9 +243,10 @@ def _renamed(manifest: Manifest, names: dict[str, str]) -> Manifest:
 
 def _with_manifests(settings: Settings, rows: pl.DataFrame) -> list[Live]:
     found = []
+    paths = _paths(settings, rows["submission_id"].to_list())
     for submission, version, text in rows.select("submission_id", "version", "manifest").iter_rows():
         try:
-            manifest = _with_paths(Manifest.model_validate_json(text), list(_sealed(settings, submission, version)))
+            manifest = _with_paths(Manifest.model_validate_json(text), paths.get((submission, version), []))
         except (ValidationError, KeyError):
             raise LedgerError(
                 f"{submission}: the ledger holds a manifest that this version of the pipeline cannot use; "
@@ -182,6 +254,25 @@ def _with_manifests(settings: Settings, rows: pl.DataFrame) -> list[Live]:
             ) from None
         found.append(Live(submission, version, manifest))
     return found
+
+
+def _paths(settings: Settings, submissions: list[str]) -> dict[tuple[str, str], list[str]]:
+    """The names of the files of each version of the submissions."""
+    if not submissions:
+        return {}
+    if len(submissions) == 1:
+        rows = read_table(settings.lake, SEALED_FILES, submissions[0])
+    else:
+        rows = _of_all(settings, SEALED_FILES)
+    found = rows.group_by("submission_id", "version").agg("path")
+    return {(submission, version): paths for submission, version, paths in found.iter_rows()}
+
+
+def _of_all(settings: Settings, table: Table) -> pl.DataFrame:
+    """A partitioned table of the ledger whole, in the order of the submissions; read at once, as they may be many."""
+    folder = settings.lake / table.name
+    files = sorted(folder.glob("*.parquet"), key=lambda path: path.stem)
+    return pl.read_parquet(files) if files else table.empty()
 
 
 def _sealed(settings: Settings, submission: str, version: str) -> dict[str, str]:
@@ -202,5 +293,7 @@ def _bytes(settings: Settings, submission: str, file: DataFile, digest: str) -> 
 
 
 def _outcomes(settings: Settings, rows: pl.DataFrame) -> pl.DataFrame:
-    keys = rows["submission_id"].unique().sort().to_list()
-    return read_partitions(settings.lake, VALIDATION_OUTCOMES, keys)
+    keys = rows.select("submission_id").unique()
+    if keys.height == 1:
+        return read_table(settings.lake, VALIDATION_OUTCOMES, keys.item())
+    return _of_all(settings, VALIDATION_OUTCOMES).join(keys, on="submission_id", how="semi", maintain_order="left")

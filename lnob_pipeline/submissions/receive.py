@@ -8,12 +8,14 @@ the ledger. Reading the ledger is in ledger.py. The rules:
 - A manifest that cannot be used is a row `unreadable` with its reasons. It supersedes nothing: a slip in a correction
   does not take the version before it out of the tables.
 - A manifest that says `withdrawn: true` is a row `withdrawn`. It needs no files and no other valid field. An empty or
-  absent folder is not a withdrawal.
+  absent folder is not a withdrawal. The ledger then lets go of the manifests of the versions before; the raw files go
+  by retention.py.
+- Files that retention deleted are not sealed again as long as the same content lies there.
 - Files are sealed first and the ledger is written last: a run that is cut off in between has received nothing, and the
   next run completes it.
 
 The inbox counts as sealed: it holds the partner's originals, identifiers included, and needs the same protection (mode
-0700, retention) as the sealed folder. The pipeline reads it and changes nothing in it.
+0700, retention) as the sealed folder. Here it is read and nothing in it is changed.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -42,7 +44,7 @@ from lnob_pipeline.storage import (
     write_table,
     written_whole,
 )
-from lnob_pipeline.submissions.ledger import standing, without_paths
+from lnob_pipeline.submissions.ledger import closed_on, standing, without_paths
 from lnob_pipeline.submissions.manifest import (
     MANIFEST_NAMES,
     MAXIMUM_MANIFEST_BYTES,
@@ -52,10 +54,11 @@ from lnob_pipeline.submissions.manifest import (
     ManifestError,
     parse_manifest,
 )
+from lnob_pipeline.submissions.states import SUPERSEDES
 from lnob_pipeline.tables import SEALED_FILES, SUBMISSIONS
 
 CHUNK = 1 << 20
-NOT_LISTED = {".ds_store", "thumbs.db", "desktop.ini"}
+NOT_LISTED = {".ds_store", "thumbs.db", "desktop.ini", "connection.yaml"}
 """Files that operating systems leave in folders; they are not part of a hand-in."""
 
 
@@ -119,22 +122,44 @@ def _is_placed(folder: Path) -> bool:
     return bool(re.fullmatch(SUBMISSION_PATTERN, folder.name)) and folder.parent.name == folder.name[:3]
 
 
-def inbox_fingerprint(folder: Path) -> str:
-    """A hash of names, sizes and times of change below a folder: equal means that nothing needs to be read again.
+def file_stamps(folder: Path) -> list[str]:
+    """For each file below a folder a hash of its name, size and times of change, sorted; no file is read.
 
-    Cheap enough for a sensor. Where it differs, content_version() tells whether the content differs too.
+    Equal stamps mean that nothing needs to be read again. The time of the last change of the entry (ctime) is part of
+    it, since a copy can keep the time of the content.
     """
-    lines = []
-    for path in _below(folder):
-        with suppress(FileNotFoundError):  # taken away since it was listed: so is its line
-            status = path.lstat()
-            lines.append(f"{os.fsencode(path.relative_to(folder))!r} {status.st_size} {status.st_mtime_ns}")
-    return sha256_bytes("\n".join(lines).encode())
+    return sorted(_stamps(str(folder), ""))
 
 
-def content_version(settings: Settings, folder: Path) -> str:
-    """The version that receive() would give to a folder now; reads every file, writes nothing."""
-    return _look(settings, _absolute(folder)).version
+def inbox_fingerprint(folder: Path) -> str:
+    """One hash over the stamps of a folder: where it differs, content_version() tells whether the content does too."""
+    return sha256_bytes("\n".join(file_stamps(folder)).encode())
+
+
+def content_version(settings: Settings, folder: Path, digests: MutableMapping[str, str] | None = None) -> str:
+    """The version that receive() would give to a folder now; writes nothing.
+
+    digests: stamp -> sha256 of files that were read before, empty for those that were not. What has one is not read
+    again; what is read is added.
+    """
+    return _look(settings, _absolute(folder), digests).version
+
+
+def _stamps(folder: str, above: str) -> list[str]:
+    stamps: list[str] = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # taken away since it was listed: so is its stamp
+                if entry.is_dir(follow_symlinks=False):
+                    stamps += _stamps(entry.path, f"{above}{entry.name}/")
+                else:
+                    stamps.append(_stamp(above + entry.name, entry.stat(follow_symlinks=False)))
+    return stamps
+
+
+def _stamp(path: str, status: os.stat_result) -> str:
+    times = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+    return sha256_bytes(os.fsencode(path) + b"\0" + times.encode())[:20]
 
 
 def public_name(path: str, role: str, identifies: Callable[[str], bool]) -> str:
@@ -174,14 +199,17 @@ def receive(
     content = _look(settings, folder)
     if content.manifest is not None:
         content = replace(content, manifest=clean(content.manifest))
-    files = content.files if content.state == "received" else []
+    closed = closed_on(settings, submission, content.version) is not None
+    files = content.files if content.state == "received" and not closed else []
     try:
-        for file, digest, _ in files:
-            _seal(settings, folder, file, digest)
+        _seal_all(settings, folder, files)
+        with ledger_lock(settings):
+            changed = _enter(settings, submission, content, received_at)
+            # Another submission with the same bytes may have been withdrawn since they were sealed.
+            wanted = content.files if changed else files
+            _seal_all(settings, folder, [item for item in wanted if not (settings.sealed / item[1]).exists()])
     except _Unusable as error:  # it changed since it was hashed: still being copied; the next run finds it at rest
         return Received(submission, content.version, "unreadable", False, [str(error)])
-    with _ledger_lock(settings):
-        changed = _enter(settings, submission, content, received_at)
     return Received(submission, content.version, content.state, changed, content.problems)
 
 
@@ -199,7 +227,7 @@ def _without_manifest(settings: Settings, submission: str) -> Received:
     return Received(submission, version, state, False, [problem])
 
 
-def _look(settings: Settings, folder: Path) -> _Content:
+def _look(settings: Settings, folder: Path, digests: MutableMapping[str, str] | None = None) -> _Content:
     """Read the manifest and hash the files."""
     written = b""
     try:
@@ -207,7 +235,7 @@ def _look(settings: Settings, folder: Path) -> _Content:
         manifest = parse_manifest(written, name)
         if manifest.submission != folder.name:
             raise ManifestError(name, ["submission: is not the name of the folder; make the two agree"])
-        files = [] if manifest.withdrawn else _hashed(settings, folder, name, manifest)
+        files = [] if manifest.withdrawn else _hashed(settings, folder, name, manifest, digests)
     except ManifestError as error:
         if error.withdraws == folder.name:
             return _Content(_version(written, []), "withdrawn", None, [], [])
@@ -231,15 +259,21 @@ def _manifest(folder: Path) -> tuple[str, bytes]:
         raise ManifestError(names[0], [str(error)]) from None
 
 
-def _hashed(settings: Settings, folder: Path, name: str, manifest: Manifest) -> list[tuple[DataFile, str, int]]:
+def _hashed(
+    settings: Settings, folder: Path, name: str, manifest: Manifest, known: MutableMapping[str, str] | None
+) -> list[tuple[DataFile, str, int]]:
     """Each file with its sha256 and its size in bytes. Raises ManifestError with every file that cannot be taken."""
+    digests: MutableMapping[str, str] = {} if known is None else known
     files: list[tuple[DataFile, str, int]] = []
     problems: list[str] = []
     for number, file in enumerate(manifest.files, start=1):
         try:
             with _opened(folder, file.path, settings.maximum_file_bytes) as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                files.append((file, digest, stream.tell()))
+                status = os.fstat(stream.fileno())
+                stamp = _stamp(file.path, status)
+                if not digests.get(stamp):
+                    digests[stamp] = hashlib.file_digest(stream, "sha256").hexdigest()
+                files.append((file, digests[stamp], status.st_size))
         except _Unusable as error:
             problems.append(f"file {number} of the manifest ({file.role}) {error}")
     if problems:
@@ -316,6 +350,11 @@ def _named(folder: Path, name: str) -> Path:
     )
 
 
+def _seal_all(settings: Settings, folder: Path, files: list[tuple[DataFile, str, int]]) -> None:
+    for file, digest, _ in files:
+        _seal(settings, folder, file, digest)
+
+
 def _seal(settings: Settings, folder: Path, file: DataFile, digest: str) -> None:
     """Keep the bytes of a file as <sealed>/<sha256>, mode 0600, once. Raises _Unusable if they are no longer those."""
     target = private_folder(settings.sealed) / digest
@@ -333,7 +372,7 @@ def _seal(settings: Settings, folder: Path, file: DataFile, digest: str) -> None
 
 
 @contextmanager
-def _ledger_lock(settings: Settings) -> Iterator[None]:
+def ledger_lock(settings: Settings) -> Iterator[None]:
     """One writer of the ledger at a time, over all processes of this machine (flock(2))."""
     descriptor = os.open(private_folder(settings.lake / SUBMISSIONS.name), os.O_RDONLY)
     try:
@@ -346,8 +385,7 @@ def _ledger_lock(settings: Settings) -> Iterator[None]:
 def _enter(settings: Settings, submission: str, content: _Content, received_at: str) -> bool:
     """Write the tables of a submission; return whether there was anything to write. The ledger is written last."""
     ledger = read_table(settings.lake, SUBMISSIONS, submission)
-    # An unreadable version supersedes an unreadable one only; what was received before it stands.
-    replaced = pl.col("state") == "unreadable" if content.state == "unreadable" else pl.col("state") != "superseded"
+    replaced = pl.col("state").is_in(list(SUPERSEDES[content.state]))
     if ledger.filter(replaced)["version"].to_list() == [content.version]:
         return False
     note = pl.lit(f"superseded by version {content.version[:12]} ({content.state}) of {received_at}")
@@ -360,6 +398,8 @@ def _enter(settings: Settings, submission: str, content: _Content, received_at: 
         .otherwise("reason"),
     )
     rows = pl.concat([earlier, _ledger_row(submission, content, received_at)])
+    if content.state == "withdrawn":
+        rows = rows.with_columns(manifest=pl.lit(None, dtype=pl.String))
     _enter_files(settings, submission, content, rows["version"].to_list())
     write_table(rows, SUBMISSIONS, table_path(settings.lake, SUBMISSIONS, submission))
     return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +11,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lnob_pipeline import storage
+from lnob_pipeline import pipeline, storage
 from lnob_pipeline.pipeline import run_all
 from lnob_pipeline.settings import Settings
-from lnob_pipeline.submissions import ledger
+from lnob_pipeline.submissions import ledger, retention, reviews
 from lnob_pipeline_tests.faults import hand_ins
 
 KEY = "ind-2020-partly-bad"
@@ -134,7 +136,12 @@ def test_a_withdrawn_submission_leaves_every_later_table_and_the_next_release(st
     story.run()
     lake = story.settings.lake
     left = sorted(path.relative_to(lake).as_posix() for path in lake.rglob(f"*{KEY}*"))
-    assert left == [f"sealed_files/{KEY}.parquet", f"submissions/{KEY}.parquet"]
+    assert left == [f"{table}/{KEY}.parquet" for table in ("retention", "sealed_files", "submissions")]
+    tombstones = pl.read_parquet(lake / "retention" / f"{KEY}.parquet")
+    assert tombstones["because"].to_list() == ["withdrawn"]
+    assert not (story.settings.sealed / tombstones["sha256"].item()).exists()
+    kept = b"".join((lake / name).read_bytes() for name in left)
+    assert b"Udaharan" not in kept and b"responses.csv" not in kept
     assert story.release() != release
     for path in (story.settings.published / "latest").glob("*.parquet"):
         frame = pl.read_parquet(path)
@@ -148,3 +155,91 @@ def test_a_withdrawn_submission_leaves_every_later_table_and_the_next_release(st
     assert "Udaharan Volunteers" not in page
     assert (story.settings.published / "releases" / release).is_dir()  # what was published once stays citable
     assert story.run() == []
+
+
+def test_a_submission_handed_in_again_after_its_withdrawal_comes_back(story: Story) -> None:
+    before, first = story.later_tables(), story.source()
+    manifest, answers = story.folder / "submission.yaml", story.folder / "responses.csv"
+    text, content = manifest.read_text("utf-8"), answers.read_bytes()
+    manifest.write_text(text + "\nwithdrawn: true\n", "utf-8")
+    answers.unlink()
+    story.run()
+    manifest.write_text(text, "utf-8")
+    answers.write_bytes(content)
+    story.run()
+    assert story.later_tables() == before
+    assert story.source() == first
+
+
+def test_results_stay_when_retention_has_deleted_the_raw_files(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, first = story.later_tables(), story.source()
+    day, now = datetime.date(2030, 1, 1), "2030-01-01T00:00:00Z"
+    assert retention.let_go(story.settings, retention.due(story.settings, day), day, now) == []
+    assert list(story.settings.sealed.iterdir()) == [] and not story.folder.exists()
+    # Another version of the code would judge everything anew: what cannot be judged stays as it is, and nothing is red.
+    monkeypatch.setattr(pipeline, "code_version", lambda: "another")
+    step = pipeline.run_validation(story.settings, KEY)
+    assert not step.changed and "deleted as of 2030-01-01" in step.texts["notes"]
+    assert step.texts["state"] == first["state"] and step.problems == ()
+    assert pipeline.run_submissions(story.settings, KEY, now=now).texts["state"] == "received"
+    for stage in (pipeline.run_harmonisation, pipeline.run_estimation):
+        assert stage(story.settings, KEY).changed  # from the answers that were accepted
+    story.run()
+    assert story.later_tables() == before
+    assert story.source() == first and story.status()["in_tables"] == first["version"]
+
+
+def test_a_changed_instrument_is_applied_and_supersedes_nothing(story: Story, tmp_path: Path) -> None:
+    rows = ledger.history(story.settings, KEY)
+    mappings = tmp_path / "mappings"
+    shutil.copytree(story.settings.mappings, mappings)
+    settings = dataclasses.replace(story.settings, mappings=mappings)
+    assert pipeline.run_validation(settings, KEY).changed is False
+    (instrument,) = (mappings / "instruments").glob(f"{ledger.live(settings, KEY)[0].manifest.instrument}.yaml")
+    instrument.write_text(instrument.read_text("utf-8") + "\n# read once more\n", "utf-8")
+    assert pipeline.run_validation(settings, KEY).changed
+    assert ledger.history(settings, KEY).equals(rows)
+    assert ledger.status_table(settings, KEY)["in_tables"].item() == rows["version"].item()
+
+
+def test_a_reviewers_decision_makes_stage_2_run_again(story: Story) -> None:
+    (live,) = ledger.live(story.settings, KEY)
+
+    def decide(version: str, decision: str) -> bool:
+        day = datetime.date(2026, 11, 23)
+        reviews.record(story.settings, KEY, version, "ethics", decision, "secretariat", day, "seen", lambda text: False)
+        return pipeline.run_validation(story.settings, KEY).changed
+
+    assert not pipeline.run_validation(story.settings, KEY).changed
+    assert decide(live.version, "accept")
+    assert not pipeline.run_validation(story.settings, KEY).changed
+    assert not decide("0" * 64, "reject")  # it is about another version
+    kept = pl.read_parquet(story.settings.lake / "reviews" / f"{KEY}.parquet")
+    assert kept["version"].to_list() == [live.version[:12], "0" * 12]
+
+
+def test_what_waits_for_a_person_goes_on_or_ends_with_the_recorded_decision(story: Story) -> None:
+    before, first = story.later_tables(), story.source()
+    path = story.folder / "responses.csv"
+    text = path.read_text("utf-8-sig")
+    path.write_text(text.replace(",आदिवासी,महिला,27,5,", ",आदिवासी,महिला,9,5,", 1), "utf-8")  # a child of nine answered
+    story.run()
+    (live,) = ledger.live(story.settings, KEY)
+    assert story.status()["state"] == "waiting_for_review"
+    assert story.later_tables() == before and story.source()["version"] == first["version"]  # nothing of it is used
+
+    def decide(decision: str, day: int) -> None:
+        date = datetime.date(2026, 11, day)
+        reviews.record(
+            story.settings, KEY, live.version, "ethics", decision, "ethics_reviewer", date, "seen", lambda text: False
+        )
+        story.run()
+
+    decide("accept", 20)
+    assert story.status()["state"] == "accepted_with_flags"
+    assert story.status()["in_tables"] == live.version == story.source()["version"]
+    assert story.later_tables() != before
+    assert ledger.versions(story.settings, KEY)["state"].to_list() == ["superseded", "accepted_with_flags"]
+    decide("reject", 21)  # a second thought: it leaves the tables and the next release
+    assert story.status()["state"] == "rejected" and story.status()["in_tables"] is None
+    assert story.published("citizen_estimates").filter(pl.col("submission_id") == KEY).is_empty()
