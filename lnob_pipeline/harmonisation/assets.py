@@ -32,6 +32,7 @@ HOUSEHOLDS, PERSONS = _tables()
         asset_spec(HOUSEHOLDS, UPSTREAM["harmonisation"]),
         asset_spec(PERSONS, UPSTREAM["harmonisation"]),
         asset_spec(tables.CITIZEN_EVIDENCE, UPSTREAM["harmonisation"]),
+        asset_spec(tables.DISCLOSURE_RISK, UPSTREAM["harmonisation"]),
     ],
 )
 def harmonisation_stage(

@@ -11,20 +11,25 @@ import io
 import itertools
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
+from xml.sax.saxutils import escape
 
+import openpyxl
 import polars as pl
 from python_calamine import load_workbook
 
 from data.make_samples import files
+from lnob_pipeline import pipeline
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.mappings.models import Column
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions.manifest import DataFile, parse_manifest
 from lnob_pipeline.submissions.readers import read_file
 from lnob_pipeline.validation.privacy import verhoeff_holds
+from lnob_pipeline_tests.faults import planted_files
 
 NOW = "2026-11-23T00:00:00Z"
 SIGNATURE = "7319462"
@@ -97,6 +102,7 @@ class Planter:
     def __init__(self, iso3: str) -> None:
         self.iso3 = iso3
         self.count = itertools.count(1)
+        self.hidden = itertools.cycle(("sentence", "name", "home", "email", "abroad"))
         self.kinds = itertools.cycle(
             (
                 "home", "name", "abroad", "small_name", "id", "spaced", "email", "geopoint", "bare", "two_small",
@@ -152,6 +158,10 @@ class Planter:
         }
         return self.identity() if kind == "id" else self.name() if kind == "name" else simple[kind]
 
+    def hide(self) -> str:
+        """The next identifier for a place that is no cell."""
+        return self.any(next(self.hidden))
+
 
 def tables_of(folder: Path, number: int = 0) -> tuple[DataFile, dict[str, Table]]:
     """A data file of a hand-in as tables of text, by its own reader."""
@@ -178,13 +188,17 @@ def written(file: DataFile, tables: dict[str, Table], *, main: str) -> bytes:
 def plant(table: Table, columns: dict[str, Column], planter: Planter, *, last: int, skip: frozenset[str]) -> None:
     """Put identifiers into every column, each into a row of its own kind, rows from the third on up to `last`.
 
-    Names without a pattern stay out of the columns where any text is an answer (clusters, strata, legal sources).
+    Names without a pattern stay out of the columns where any text is an answer (clusters, strata, legal sources). The
+    columns of a question with several answers have theirs in the same three rows: such a question may have a dozen of
+    columns, and with a fault of its own in each the answers would rightly count as unusable as a whole.
     """
     row = itertools.cycle(range(3, last))
     for header, cells in table.items():
         column = columns.get(header)
         if header in skip or column is None:
             continue
+        several = column.exclude == "option_column" or column.select == "multiple"
+        rows = itertools.cycle(range(3, 6)) if several else row
         free = column.exclude in ("identifier", "free_text", "not_used", "note")
         text = column.variable in ("stratum", "cluster") or column.role == "source"
         for _ in range(6 if free else 3):
@@ -193,7 +207,7 @@ def plant(table: Table, columns: dict[str, Column], planter: Planter, *, last: i
                 kind = "abroad"
             if column.variable == "household_weight" and kind == "latitude":
                 continue  # 34.7 may be a weight, and no place by itself
-            cells[next(row)] = planter.any(kind)
+            cells[next(rows)] = planter.any(kind)
 
 
 def refuse(
@@ -243,9 +257,14 @@ def survey(
     *,
     keep: int | None = None,
     names: tuple[str, ...] = (),
+    as_format: str | None = None,
 ) -> Planter:
-    """Copy a survey into the inbox and plant identifiers into every column of every record; see the tests."""
-    folder = copy_sample(root, home, key)
+    """Copy a survey into the inbox and plant identifiers into every column of every record; see the tests.
+
+    as_format: write its one table as a file of this format, as the hand-in <key>-as-<format>.
+    """
+    new_key = f"{key}-as-{as_format.replace('_', '-')}" if as_format else None
+    folder = copy_sample(root, home, key, new_key)
     manifest = parse_manifest((folder / "submission.yaml").read_bytes(), "submission.yaml")
     instrument = mappings.instruments[manifest.instrument]
     assert instrument.consent is not None
@@ -286,18 +305,23 @@ def survey(
         table[planter.name()] = ["1"] * n
     for (_, file, tables), new in itertools.zip_longest(read, names):
         main = next(record.table for record in instrument.records.values() if record.table in tables)
-        if file.format in ("spss", "stata"):
+        path = folder / (new or file.path)
+        if as_format:
+            suffix, content = planted_files.TABLES[as_format](tables[main], main, planter.hide)
+            path = folder / f"{main}{suffix}"
+            text = text.replace(f"format: {file.format}", f"format: {as_format}").replace(', delimiter: ";"', "")
+        elif file.format in ("spss", "stata"):
             table = tables[main]  # the formats allow no blanks in a name
             renamed = {re.sub(r"\W+", "_", header): cells for header, cells in table.items()}
             content = written(file, {main: renamed}, main=main)
         else:
             content = written(file, tables, main=main)
         (folder / file.path).unlink()
-        path = folder / (new or file.path)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
-        if new:
-            text = text.replace(f"path: {file.path}", f'path: "{new}"')
+        name = path.relative_to(folder).as_posix()
+        if name != file.path:
+            text = text.replace(f"path: {file.path}", f'path: "{name}"')
     (folder / "submission.yaml").write_text(text, "utf-8")
     return planter
 
@@ -361,6 +385,96 @@ def discussions(root: Path, home: Path) -> Planter:
         table[planter.name()] = [planter.any() for _ in range(n)]
         (folder / file.path).write_bytes(written(file, tables, main=name))
     return planter
+
+
+def coded_project(root: Path, home: Path) -> Planter:
+    """The discussions as a REFI-QDA project with identifiers in users, texts, notes, cases and names of parts."""
+    planter = Planter("NGA")
+    folder = copy_sample(root, home, "nga-2020-discussions", "nga-2020-discussions-as-project")
+    _, tables = tables_of(folder)
+    (table,) = tables.values()
+    rows = list(zip(table["document"], table["tag"], strict=True))
+    codes = {tag: str(uuid.UUID(int=number)) for number, tag in enumerate(dict.fromkeys(tag for _, tag in rows), 1)}
+    odd = str(uuid.UUID(int=10_000))
+    listed = "".join(
+        f'<Code guid="{guid}" name="{escape(str(tag))}" isCodable="true"><Description>{escape(planter.any("sentence"))}'
+        "</Description></Code>"
+        for tag, guid in [*codes.items(), (planter.any("name"), odd)]
+    )
+    sources = ""
+    for number, document in enumerate(dict.fromkeys(document for document, _ in rows)):
+        passages = "".join(
+            f'<PlainTextSelection guid="{uuid.UUID(int=10**6 * (number + 1) + place)}" name="{planter.any("home")}" '
+            f'startPosition="0" endPosition="9"><Description>{escape(planter.any("sentence"))}</Description>'
+            f'<Coding guid="{uuid.UUID(int=10**9 * (number + 1) + place)}" creatingUser="{uuid.UUID(int=7)}">'
+            f'<CodeRef targetGUID="{odd if place == 2 else codes[tag]}"/></Coding></PlainTextSelection>'
+            for place, (of, tag) in enumerate(rows)
+            if of == document
+        )
+        text = escape(planter.any("sentence"))
+        sources += (
+            f'<TextSource guid="{uuid.UUID(int=500 + number)}" name="{document}" creatingUser="{uuid.UUID(int=7)}">'
+            f"<PlainTextContent>{text}</PlainTextContent>{passages}</TextSource>"
+        )
+    project = (
+        '<?xml version="1.0" encoding="utf-8"?><Project xmlns="urn:QDA-XML:project:1.0" '
+        f'name="{planter.any("name")}" origin="test"><Users><User guid="{uuid.UUID(int=7)}" '
+        f'name="{planter.any("name")}" id="{planter.any("email")}"/></Users>'
+        f"<CodeBook><Codes>{listed}</Codes></CodeBook>"
+        f'<Cases><Case guid="{uuid.UUID(int=8)}" name="{planter.any("name")}"/></Cases>'
+        f"<Sources>{sources}</Sources><Notes><Note guid='{uuid.UUID(int=9)}' name='{planter.any('home')}'>"
+        f"<PlainTextContent>{escape(planter.any('sentence'))}</PlainTextContent></Note></Notes></Project>"
+    )
+    content = files.zipped({"project.qde": project.encode(), f"Sources/{planter.name()}.txt": planter.phone().encode()})
+    (folder / "project.qdpx").write_bytes(content)
+    (folder / "highlights.csv").unlink()
+    manifest = folder / "submission.yaml"
+    text = manifest.read_text("utf-8").replace("path: highlights.csv", "path: project.qdpx")
+    manifest.write_text(text.replace("format: taguette_csv", "format: refi_qda"), "utf-8")
+    return planter
+
+
+def add_form(folder: Path, planter: Planter) -> None:
+    """Put an XLSForm beside the data, with identifiers in labels, hints, constraints, choices and settings."""
+    hide = functools.partial(planter.any, "sentence")
+    survey = pl.DataFrame(
+        {
+            "type": ["text", "geopoint", "select_one yes_no", "note", planter.any("name")],
+            "name": ["answer_a", "answer_b", "answer_c", planter.any("small_name"), planter.phone()],
+            "label": [hide() for _ in range(5)],
+            "hint": [hide() for _ in range(5)],
+            "constraint": [f". != '{planter.phone()}'", None, None, None, None],
+            "relevant": [None, None, f"${{answer_a}} = '{planter.any('email')}'", None, None],
+            planter.name(): [hide() for _ in range(5)],
+        }
+    )
+    choices = pl.DataFrame({"list_name": ["yes_no"] * 2, "name": ["yes", planter.phone()], "label": [hide(), hide()]})
+    words = pl.DataFrame({"form_title": [planter.name()], "form_id": [planter.phone()]})
+    content = files.tables_workbook({"survey": survey, "choices": choices, "settings": words, planter.name(): survey})
+    (folder / "form.xlsx").write_bytes(content)
+    manifest = folder / "submission.yaml"
+    manifest.write_text(manifest.read_text("utf-8") + "  - {path: form.xlsx, role: form, format: xlsform}\n", "utf-8")
+
+
+def return_workbook(home: Path, folder: Path, planter: Planter) -> None:
+    """Judge a hand-in, type identifiers into its feedback workbook, and put that beside the data."""
+    settings = settings_of(home)
+    key = folder.name
+    pipeline.run_submissions(settings, key, now=NOW)
+    pipeline.run_validation(settings, key)
+    book = openpyxl.load_workbook(pipeline.feedback_path(settings, key))
+    page = max((sheet for sheet in book if sheet.sheet_state == "visible"), key=lambda sheet: sheet.max_column)
+    kinds = itertools.cycle(("home", "name", "email", "sentence", "other_digits", "small_name", "id"))
+    (row,) = page.iter_rows(min_row=page.max_row // 2, max_row=page.max_row // 2, min_col=4)
+    answered = [cell for cell in row if cell.value is not None]
+    assert len(answered) > 20
+    for cell in answered:
+        cell.value = planter.any(next(kinds))
+    book.properties.creator = planter.any("name")
+    book.save(folder / "feedback.xlsx")
+    manifest = folder / "submission.yaml"
+    line = "  - {path: feedback.xlsx, role: corrections, format: feedback_xlsx}\n"
+    manifest.write_text(manifest.read_text("utf-8") + line, "utf-8")
 
 
 def policy_review(root: Path, home: Path) -> Planter:

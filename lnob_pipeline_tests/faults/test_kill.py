@@ -76,6 +76,9 @@ def make(folder: Path, root: Path) -> Path:
     home = hand_ins.make_home(folder, root)
     for key in KEYS:
         hand_ins.copy_sample(root, home, key)
+    private = home / "data" / "lake" / "private"
+    private.mkdir(parents=True)
+    (private / "linkage.key").write_bytes(bytes(32))  # one key, else the linkage ids of two homes differ
     return home
 
 
