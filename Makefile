@@ -15,16 +15,18 @@ test: $(STAMP)  ## all tests
 ui: $(STAMP)  ## the Dagster UI on this machine, history kept
 	$(BIN)/lnob ui
 
-check: $(STAMP)  ## format, lint, types, mappings, pages
+check: $(STAMP)  ## format, lint, types, mappings, pages, messages
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lnob lint
 	$(BIN)/lnob docs --check
+	$(BIN)/lnob messages
 
 bench: $(STAMP)  ## benchmarks: ratios measured in one run
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.harmonisation
+	$(BIN)/python -m benchmarks.incremental
 	$(BIN)/python -m benchmarks.estimation
 
 samples: $(STAMP)  ## make the bundled synthetic submissions anew

@@ -1,258 +1,257 @@
-"""The feedback workbook: what came in, what to mend, and the partner's rows with their faults marked.
+"""Feedback to a partner: what came in, what to mend by kind, and how; as data, and as a short text for messaging.
 
-Here belongs the layout; every sentence is in rules.py. The workbook is made from what the gate lets through: columns
-that identify and free texts are not in it, refused rows appear as numbers only, and of a cell that is wrong the text is
-shown only where it cannot identify a person. Text is written as text: nothing a partner typed becomes a formula or a
-link. The same input gives the same bytes.
+Here belongs what is said, in the partner's language, and its form for machines (JSON). The workbook is drawn in
+feedback_workbook.py, every sentence is in rules.py, its translations are in messages/. Feedback is made from what the
+gate lets through: refused rows appear as numbers only, and of a cell that is wrong the text is shown only where it
+cannot identify a person. The same input gives the same bytes.
 """
 
 from __future__ import annotations
 
-import datetime
-import io
-from collections.abc import Sequence
-from typing import Any
+import json
+from typing import Any, Literal
 
 import polars as pl
-import xlsxwriter
+from pydantic import BaseModel, ConfigDict, Field
 
-from lnob_pipeline.validation.gate import Validated
-from lnob_pipeline.validation.rules import EFFECTS, NEXT, RULES, SEVERITIES, STATES, WORKBOOK
+from lnob_pipeline.messages.catalogue import ENGLISH, KIND, Catalogue, catalogue
+from lnob_pipeline.messages.message import from_json
+from lnob_pipeline.validation.outcome import Validated
+from lnob_pipeline.validation.progress import Progress
+from lnob_pipeline.validation.rules import KINDS, NEXT, REASONS, RULES, STATES, WORKBOOK
 
 MAXIMUM_KINDS = 15
-MAXIMUM_ROWS = 2_000
-"""Rows shown in the third sheet; beyond, the partner mends kinds, not rows."""
+MAXIMUM_TEXT = 900
+"""Letters of the short text."""
+SHORT_KINDS = 3
 NUMBERS_LISTED = 12
-CREATED = datetime.datetime(2000, 1, 1)
-"""A constant, so that the same input gives the same bytes."""
-SEVERITY_ORDER = {"blocking": 0, "warning": 1, "information": 2}
-COLOURS = {"blocking": "#F4B6AE", "warning": "#FBE3A6", "information": "#D9E8F5"}
-ANCHORS = {"row": "#F4B6AE", "cell": "#FBE3A6", "note": "#D9E8F5"}
-SUMMARY_WIDTHS = (52, 100)
-LINE_HEIGHT = 15.5
+SEVERITY_ORDER = {"blocking": 0, "review": 1, "warning": 2, "information": 3}
+EFFECT_ORDER = {"row": 0, "cell": 1, "submission": 2, "note": 3}
+FOLLOWING = ("parent_out", "quarantine_high", "nothing_accepted")
+"""Reasons that go away when others are mended; they stand after them."""
+PROPOSALS = r'"proposal": "[^"]*"'
 
 
-def feedback_workbook(validated: Validated) -> bytes:
-    """The .xlsx for one submission: sheets Summary, To mend, Your rows."""
-    stream = io.BytesIO()
-    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    book = xlsxwriter.Workbook(stream, options)
-    book.set_properties({"created": CREATED, "author": "", "title": validated.manifest.submission})
-    formats = _formats(book)
-    _summary(book.add_worksheet(WORKBOOK["summary"]), validated, formats)
-    _to_mend(book.add_worksheet(WORKBOOK["to_mend"]), validated, formats)
-    _rows(book.add_worksheet(WORKBOOK["rows"]), validated, formats)
-    for sheet in book.worksheets():
-        sheet.set_landscape()
-        sheet.set_paper(9)
-        sheet.fit_to_pages(1, 0)
-    book.close()
-    return stream.getvalue()
+RuleOutcome = Literal["passed", "failed", "not_applicable"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Rows(_Part):
+    """Rows of the main table; in_file = accepted + left_out + refused."""
+
+    in_file: int = Field(description="Rows in the file")
+    accepted: int = Field(description="Rows that are in")
+    left_out: int = Field(description="Rows left out because of a fault, or because the hand-in is not accepted")
+    refused: int = Field(description="Rows that were not read for want of consent")
+
+
+class Mended(_Part):
+    """What became of the faults of the hand-in before."""
+
+    before: int = Field(description="Faults of the hand-in before")
+    mended: int = Field(description="How many of them are mended")
+    new: int = Field(description="Faults that were not there before")
+
+
+class Kind(_Part):
+    """One kind of fault: one reason in one column."""
+
+    rule_id: str = Field(description="Rule that is broken; the rules are a fixed list")
+    reason_id: str = Field(description="Reason; stays the same in every language")
+    severity: Literal["blocking", "review", "warning", "information"] = Field(
+        description="blocking: the hand-in is not accepted; review: a person decides; warning: accepted with a flag"
+    )
+    effect: Literal["submission", "row", "cell", "note"] = Field(
+        description="What it does: concerns the hand-in; leaves the row out; leaves the answer out; nothing"
+    )
+    file: str | None = Field(description="File, or its role where the name could identify a person")
+    sheet: str | None = Field(description="Sheet or table")
+    column: str | None = Field(description="Column")
+    n: int = Field(description="How often")
+    rows: list[int] = Field(description="Row numbers in the file, the header is row 1; at most 1,000")
+    written: list[str] = Field(description="What is written there, up to three texts that cannot identify a person")
+    title: str = Field(description="The rule, in the language of the feedback")
+    what: str = Field(description="What is wrong")
+    why: str = Field(description="Why it matters")
+    mend: str = Field(description="How to mend it")
+    example: str = Field(description="How it looks when it is right")
+    english: str = Field(description="What is wrong and how to mend it, in English")
+
+
+class TakenOut(_Part):
+    """Cells that were taken out because they say who a person is."""
+
+    column: str = Field(description="Column")
+    kind: str = Field(description="What the column holds, in the language of the feedback")
+    n: int = Field(description="Cells")
+
+
+class Feedback(_Part):
+    """Feedback on one version of one submission. Version 1 of this document; fields are added, never renamed."""
+
+    format: Literal["lnob-feedback"] = "lnob-feedback"
+    format_version: Literal[1] = 1
+    submission: str = Field(description="Identifier of the submission")
+    version: str = Field(description="Hash of what was handed in")
+    language: str = Field(description="Language of the sentences, ISO 639-1")
+    translation: Literal["official", "reviewed", "draft"] = Field(
+        description="What the translation is worth; of a draft the English text counts"
+    )
+    state: Literal["accepted", "accepted_with_flags", "waiting_for_review", "rejected"]
+    result: str = Field(description="The state in words")
+    next: str = Field(description="What happens next, and what to do")
+    rows: Rows
+    since_last: Mended | None = Field(description="What became of the faults of the hand-in before; null for the first")
+    kinds: list[Kind] = Field(description="What to mend, worst first, all kinds")
+    taken_out: list[TakenOut]
+    rules: dict[str, RuleOutcome] = Field(description="Outcome of every rule")
+
+
+def make_feedback(validated: Validated, language: str | None = None, since_last: Progress | None = None) -> Feedback:
+    """The feedback in a language (ISO 639-1; the manifest's if none is named; English where there is no catalogue)."""
+    speak = catalogue(language or validated.manifest.language)
+    outcome = validated.outcome.row(0, named=True)
+    return Feedback(
+        submission=validated.manifest.submission,
+        version=outcome["version"],
+        language=speak.language,
+        translation=speak.status,
+        state=outcome["state"],
+        result=speak.say(STATES[outcome["state"]]),
+        next=speak.say(NEXT[outcome["state"]]),
+        rows=Rows(
+            in_file=outcome["n_rows"],
+            accepted=outcome["n_accepted"],
+            left_out=outcome["n_quarantined"],
+            refused=outcome["n_refused"],
+        ),
+        since_last=Mended(**vars(since_last)) if since_last else None,
+        kinds=[_kind(kind, speak) for kind in kinds_to_mend(validated.findings).iter_rows(named=True)],
+        taken_out=_taken_out(validated.results, speak),
+        rules={rule_id: rule_outcome(validated.results.filter(pl.col("rule_id") == rule_id)) for rule_id in RULES},
+    )
+
+
+def feedback_json(feedback: Feedback) -> bytes:
+    """The feedback for machines; its schema is docs/feedback.schema.json."""
+    return (feedback.model_dump_json(indent=1) + "\n").encode()
+
+
+def schema_text() -> str:
+    """What docs/feedback.schema.json holds: the JSON Schema (2020-12) of the feedback for machines."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Feedback.model_json_schema()
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def feedback_text(feedback: Feedback) -> str:
+    """The feedback as plain text for a message: at most MAXIMUM_TEXT letters, the three worst kinds, what to do."""
+    speak = catalogue(feedback.language)
+    head = [f"{feedback.submission}: {feedback.result}", rows_in(feedback, speak)]
+    if feedback.since_last:
+        head.append(speak.say(WORKBOOK["progress"], feedback.since_last.model_dump()))
+    faults = [kind for kind in feedback.kinds if kind.severity != "information"]
+    urgent, tail = faults[:SHORT_KINDS], [speak.say(WORKBOOK["short_full"])] if faults else []
+    if feedback.translation == "draft":
+        tail += dict.fromkeys([speak.say(WORKBOOK["draft"]), WORKBOOK["draft"]])
+    for template, places, following in (
+        ("short_kind", 5, [feedback.next]), ("short_kind", 2, []), ("short_brief", 2, []), ("short_brief", 0, []),
+    ):  # fmt: skip
+        lines = [
+            speak.say(WORKBOOK[template], {
+                "number": number, "what": kind.what, "where": where(kind, speak, places), "mend": kind.mend,
+            })
+            for number, kind in enumerate(urgent, start=1)
+        ]  # fmt: skip
+        text = "\n".join([*head, *lines, *following, *tail])
+        if len(text) <= MAXIMUM_TEXT:
+            return text + "\n" if len(text) < MAXIMUM_TEXT else text
+    end = "\n".join(["…", *tail])
+    return "\n".join([*head, *lines])[: MAXIMUM_TEXT - len(end)] + end
+
+
+def rows_in(feedback: Feedback, speak: Catalogue) -> str:
+    """How many rows are in, as a sentence."""
+    return speak.say(WORKBOOK["rows_in"], {"accepted": feedback.rows.accepted, "rows": feedback.rows.in_file})
+
+
+def where(kind: Kind, speak: Catalogue, numbers: int = NUMBERS_LISTED) -> str:
+    """File, sheet, column and the first row numbers of a kind, as the partner knows them."""
+    named = {"file": kind.file, "sheet": kind.sheet, "column": kind.column}
+    parts = [speak.say(WORKBOOK[f"where_{part}"], {"name": name}) for part, name in named.items() if name]
+    if kind.rows and numbers:
+        shown = ", ".join(map(str, kind.rows[:numbers]))
+        if (more := len(kind.rows) - numbers) > 0:
+            shown = speak.say(WORKBOOK["and_more"], {"shown": shown, "n": more})
+        parts.append(speak.say(WORKBOOK["where_rows"], {"numbers": shown}))
+    return ", ".join(parts) or speak.say(WORKBOOK["whole_submission"])
 
 
 def kinds_to_mend(findings: pl.DataFrame) -> pl.DataFrame:
     """Findings grouped by kind, worst first, with n, rows and written beside what they have in common.
 
     A kind is one reason in one column. rows holds the first row numbers in order, written the first texts that may be
-    shown. Worst first: what blocks, then what takes out most rows, then most cells.
+    shown. Worst first: what blocks, then what a person decides, then what takes out most rows, then most cells. A
+    proposal that differs from row to row makes no kinds of its own; the first one stands for the others.
     """
-    effects = {"submission": 0, "row": 1, "cell": 2, "note": 3}
+    common = pl.col("details").str.replace(PROPOSALS, "").alias("common")
     return (
         findings.filter(pl.col("effect") != "refused")
         .sort("row_number", nulls_last=True)
-        .group_by("severity", "rule_id", "file", "sheet", "column", "reason", "mend", "effect", maintain_order=True)
+        .group_by(
+            "severity", "rule_id", "file", "sheet", "column", "reason_id", "effect", common, maintain_order=True
+        )
         .agg(
+            pl.col("details", "reason", "mend").first(),
             pl.len().alias("n"),
-            pl.col("row_number").drop_nulls().unique(maintain_order=True).alias("rows"),
+            pl.col("row_number").drop_nulls().unique(maintain_order=True).head(1_000).alias("rows"),
             pl.col("written").drop_nulls().unique(maintain_order=True).head(3).alias("written"),
         )
         .sort(
             pl.col("severity").replace_strict(SEVERITY_ORDER),
-            pl.col("effect").replace_strict(effects),
+            pl.col("reason_id").is_in(FOLLOWING),
+            pl.col("effect").replace_strict(EFFECT_ORDER),
             -pl.col("n").cast(pl.Int64),
             "rule_id",
             "column",
             "reason",
             nulls_last=True,
         )
+        .drop("common")
+    )  # fmt: skip
+
+
+def rule_outcome(results: pl.DataFrame) -> RuleOutcome:
+    """The outcome of one rule over all its results: failed if one failed, passed if one passed, else not_applicable."""
+    outcomes = set(results["outcome"].to_list())
+    return "failed" if "failed" in outcomes else "passed" if "passed" in outcomes else "not_applicable"
+
+
+def _kind(kind: dict[str, Any], speak: Catalogue) -> Kind:
+    rule = RULES[kind["rule_id"]]
+    details = from_json(kind["details"])
+    what, mend = (speak.say(text, details) for text in REASONS[kind["reason_id"]])
+    english = ". ".join(ENGLISH.say(text, details) for text in REASONS[kind["reason_id"]])
+    named = ("rule_id", "reason_id", "severity", "effect", "file", "sheet", "column", "n", "rows", "written")
+    return Kind(
+        **{name: kind[name] for name in named},
+        title=speak.say(rule.title),
+        what=what,
+        why=speak.say(rule.why),
+        mend=mend,
+        example=speak.say(rule.example),
+        english=english,
     )
 
 
-def _formats(book: Any) -> dict[str, Any]:
-    wrapped = {"text_wrap": True, "valign": "top"}
-    formats = {
-        "title": book.add_format({"bold": True, "font_size": 16}),
-        "big": book.add_format({"bold": True, "font_size": 13} | wrapped),
-        "label": book.add_format({"bold": True, "valign": "top"}),
-        "text": book.add_format(wrapped),
-        "header": book.add_format({"bold": True, "bg_color": "#1F4E79", "font_color": "#FFFFFF"} | wrapped),
-        "number": book.add_format({"valign": "top"}),
-    }
-    formats |= {name: book.add_format({"bg_color": colour} | wrapped) for name, colour in (COLOURS | ANCHORS).items()}
-    return formats
-
-
-def _fit(sheet: Any, row: int, texts: Sequence[str | None], widths: Sequence[int]) -> None:
-    """Make a row as high as its longest wrapped text: not every office suite does so by itself."""
-    lines = max(-(-len(text or "") // (width - 2)) for text, width in zip(texts, widths, strict=False))
-    if lines > 1:
-        sheet.set_row(row, LINE_HEIGHT * lines)
-
-
-def _summary(sheet: Any, validated: Validated, formats: dict[str, Any]) -> None:
-    outcome = validated.outcome.row(0, named=True)
-    for place, width in enumerate(SUMMARY_WIDTHS):
-        sheet.set_column(place, place, width)
-    sheet.hide_gridlines(2)
-    sheet.write_string(0, 0, validated.manifest.submission, formats["title"])
-    counted = {"accepted": outcome["n_accepted"], "rows": outcome["n_rows"]}
-    lines = [
-        (WORKBOOK["state"], STATES[outcome["state"]], "big"),
-        ("", WORKBOOK["rows_in"].format_map(counted), "big"),
-    ]
-    if outcome["n_quarantined"] and validated.accepted:
-        lines.append(("", WORKBOOK["quarantined"].format(n=outcome["n_quarantined"]), "text"))
-    if outcome["n_refused"]:
-        lines.append(("", WORKBOOK["refused"].format(n=outcome["n_refused"]), "text"))
-    lines.append((WORKBOOK["next"], NEXT[outcome["state"]], "text"))
-    for reason in (outcome["reasons"] or "").split(" | ")[:MAXIMUM_KINDS]:
-        if reason:
-            lines.append((WORKBOOK["reasons"], reason, "text"))
-    place = 2
-    last = None
-    for label, text, style in lines:
-        _fit(sheet, place, (label, text), SUMMARY_WIDTHS)
-        sheet.write_string(place, 0, "" if label == last else label, formats["label"])
-        sheet.write_string(place, 1, text, formats[style])
-        last, place = label or last, place + 1
-    taken = validated.results.filter(pl.col("expectation") == "taken_out").select("column", "message")
-    for number, (column, message) in enumerate(taken.iter_rows()):
-        _fit(sheet, place, (WORKBOOK["identifiers"] if number == 0 else "", message), SUMMARY_WIDTHS)
-        sheet.write_string(place, 0, WORKBOOK["identifiers"] if number == 0 else "", formats["text"])
-        sheet.write_string(place, 1, f"{column}: {message}", formats["text"])
-        place += 1
-    place += 1
-    sheet.write_string(place, 0, WORKBOOK["rules"], formats["label"])
-    for rule_id, rule in RULES.items():
-        place += 1
-        results = validated.results.filter(pl.col("rule_id") == rule_id)
-        _fit(sheet, place, (rule.title,), SUMMARY_WIDTHS)
-        sheet.write_string(place, 0, rule.title, formats["text"])
-        sheet.write_string(place, 1, WORKBOOK[rule_outcome(results)], formats["text"])
-
-
-def rule_outcome(results: pl.DataFrame) -> str:
-    """The outcome of one rule over all its results: failed if one failed, passed if one passed, else not_applicable."""
-    outcomes = set(results["outcome"].to_list())
-    return next((outcome for outcome in ("failed", "passed") if outcome in outcomes), "not_applicable")
-
-
-def _to_mend(sheet: Any, validated: Validated, formats: dict[str, Any]) -> None:
-    headers = WORKBOOK["mend_columns"].split("|")
-    widths = (20, 30, 34, 11, 22, 42, 40, 44, 30)
-    for place, (header, width) in enumerate(zip(headers, widths, strict=True)):
-        sheet.set_column(place, place, width)
-        sheet.write_string(0, place, header, formats["header"])
-    sheet.freeze_panes(1, 0)
-    kinds = kinds_to_mend(validated.findings)
-    for place, kind in enumerate(kinds.head(MAXIMUM_KINDS).iter_rows(named=True), start=1):
-        rule = RULES[kind["rule_id"]]
-        texts = (
-            f"{SEVERITIES[kind['severity']]}: {EFFECTS[kind['effect']]}",
-            rule.title,
-            _where(kind),
-            None,
-            ", ".join(kind["written"]) or (WORKBOOK["not_shown"] if kind["rows"] else ""),
-            kind["reason"],
-            rule.why,
-            kind["mend"],
-            rule.example,
-        )
-        _fit(sheet, place, texts, widths)
-        for column, text in enumerate(texts):
-            if text is None:
-                sheet.write_number(place, column, kind["n"], formats["number"])
-            else:
-                sheet.write_string(place, column, text, formats[kind["severity"] if column == 0 else "text"])
-    if kinds.is_empty():
-        sheet.write_string(1, 0, WORKBOOK["nothing"], formats["text"])
-    elif kinds.height > MAXIMUM_KINDS:
-        more = WORKBOOK["more_kinds"].format(n=kinds.height - MAXIMUM_KINDS)
-        sheet.write_string(MAXIMUM_KINDS + 1, 0, more, formats["label"])
-
-
-def _where(kind: dict[str, Any]) -> str:
-    """File, sheet, column and rows of a kind, as the partner knows them."""
-    parts = [WORKBOOK[f"where_{part}"].format(name=kind[part]) for part in ("file", "sheet", "column") if kind[part]]
-    numbers = [str(number) for number in kind["rows"]]
-    if numbers:
-        shown = ", ".join(numbers[:NUMBERS_LISTED])
-        if len(numbers) > NUMBERS_LISTED:
-            shown = WORKBOOK["and_more"].format(shown=shown, n=len(numbers) - NUMBERS_LISTED)
-        parts.append(WORKBOOK["where_rows"].format(numbers=shown))
-    return ", ".join(parts) or WORKBOOK["whole_submission"]
-
-
-def _rows(sheet: Any, validated: Validated, formats: dict[str, Any]) -> None:
-    sheet.set_column(0, 0, 24)
-    sheet.set_column(1, 1, 8)
-    sheet.set_column(2, 2, 60)
-    sheet.write_string(0, 0, WORKBOOK["header_note"], formats["label"])
-    place = 1
-    refused = validated.findings.filter(pl.col("effect") == "refused").sort("record", "row_number")
-    for (record,), rows in refused.group_by("record", maintain_order=True):
-        numbers = ", ".join(str(number) for number in rows["row_number"])
-        sheet.write_string(place, 0, str(_name(validated, str(record))), formats["text"])
-        sheet.write_string(place, 2, WORKBOOK["refused_rows"].format(numbers=numbers), formats["text"])
-        place += 1
-    left = MAXIMUM_ROWS
-    for record, frame in validated.rows.items():
-        if left <= 0:
-            break
-        place = _record_rows(sheet, place + 1, record, frame.sort("row_number").head(left), validated, formats)
-        left -= frame.height
-    if left < 0:
-        sheet.write_string(place + 1, 0, WORKBOOK["more_rows"].format(n=-left), formats["label"])
-
-
-def _record_rows(
-    sheet: Any, place: int, record: str, frame: pl.DataFrame, validated: Validated, formats: dict[str, Any]
-) -> int:
-    """Write the rows of one record under their header; return the next free line."""
-    filled = [name for name in frame.columns if frame[name].null_count() < frame.height]
-    wrong = validated.findings.filter((pl.col("record") == record) & pl.col("effect").is_in(list(ANCHORS)))
-    marked = set(wrong["column"].drop_nulls())
-    columns = [c for c in frame.columns if c not in ("label", "row_number") and (c in filled or c in marked)]
-    columns.sort(key=lambda column: column not in marked)  # what is to be mended stands first
-    for column, header in enumerate([*WORKBOOK["rows_columns"].split("|"), *columns]):
-        sheet.write_string(place, column, header, formats["header"])
-    faults: dict[str, list[dict[str, Any]]] = {}
-    for fault in wrong.iter_rows(named=True):
-        faults.setdefault(fault["label"], []).append(fault)
-    name = _name(validated, record)
-    for row in frame.iter_rows(named=True):
-        place += 1
-        here = faults.get(row["label"], [])
-        sheet.write_string(place, 0, name, formats["text"])
-        sheet.write_number(place, 1, row["row_number"], formats["number"])
-        whole = any(fault["effect"] == "row" for fault in here)
-        todo = "; ".join(
-            dict.fromkeys(f"{fault['column'] or WORKBOOK['whole_row']}: {fault['mend']}" for fault in here)
-        )
-        sheet.write_string(place, 2, todo, formats["row" if whole else "text"])
-        by_column = {fault["column"]: fault for fault in here}
-        for column, header in enumerate(columns, start=3):
-            wrong_here = by_column.get(header)
-            value = row[header] or ""
-            if wrong_here is not None:
-                sheet.write_string(place, column, value or WORKBOOK["not_shown"], formats[wrong_here["effect"]])
-                sheet.write_comment(place, column, f"{wrong_here['reason']}. {wrong_here['mend']}", {"author": ""})
-            elif value:
-                sheet.write_string(place, column, value, formats["text"])
-    return place + 1
-
-
-def _name(validated: Validated, record: str) -> str:
-    """The sheet, or else the file, of a record."""
-    file, sheet = validated.places[record]
-    return sheet or file
+def _taken_out(results: pl.DataFrame, speak: Catalogue) -> list[TakenOut]:
+    """Columns whose cells were taken out; the message of such a result begins with the kind in English."""
+    taken = results.filter(pl.col("expectation") == "taken_out").select("column", "message", "n_checked")
+    kinds = set(KINDS.values())
+    found = []
+    for column, message, n in taken.iter_rows():
+        kind = message.split(":")[0]
+        found.append(TakenOut(column=column, kind=speak.text(kind, KIND) if kind in kinds else "", n=n))
+    return found

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from lnob_pipeline.mappings.models import Record
+from lnob_pipeline.messages.message import to_json
 from lnob_pipeline.validation.normalise import DateOrder
 from lnob_pipeline.validation.rules import REASONS, RULES
 
@@ -30,7 +31,13 @@ FINDING = {
     "mend": pl.String(),
     "severity": pl.String(),
     "label": pl.String(),
+    "reason_id": pl.String(),
+    "details": pl.String(),
 }
+"""A finding. reason and mend are the English of `reason_id` (rules.REASONS), filled with `details` (JSON): with these
+two it can be said in another language."""
+PROPOSAL = "(proposal)"
+"""Where the proposal of a row stands in its details."""
 
 
 @dataclass
@@ -113,7 +120,11 @@ class Findings:
                 "proposal": nobody if proposal is None else proposal,
             }
         ).filter(mask)
-        reason_text = pl.lit(why) if proposal is None else pl.format(why, pl.col("proposal"))
+        reason_text, said = pl.lit(why), pl.lit(to_json({"column": column} | (details or {})))
+        if proposal is not None:
+            reason_text = pl.format(why, pl.col("proposal"))
+            before, after = to_json({"column": column, "proposal": PROPOSAL} | (details or {})).split(PROPOSAL)
+            said = pl.concat_str(pl.lit(before), pl.col("proposal").str.replace_all(r'["\\]', ""), pl.lit(after))
         self.frames.append(
             chosen.with_columns(
                 pl.lit(rows.name).alias("record"),
@@ -125,6 +136,8 @@ class Findings:
                 reason_text.alias("reason"),
                 pl.lit(mend).alias("mend"),
                 pl.lit(severity or ("warning" if effect != "refused" else "information")).alias("severity"),
+                pl.lit(reason).alias("reason_id"),
+                said.alias("details"),
             ).select(pl.col(name).cast(kind) for name, kind in FINDING.items())
         )
         return count
@@ -136,15 +149,32 @@ class Findings:
     ) -> None:  # fmt: skip
         """A fault of the hand-in, a table or a column: a finding without a row, and a failed result."""
         severity = severity or RULES[rule_id].severity
-        why, mend = (text.format_map({"column": column, "file": file} | details) for text in REASONS[reason])
-        values = (record, file, sheet, None, column, rule_id, "submission", None, why, mend, severity, None)
-        self.frames.append(pl.DataFrame([values], schema=FINDING, orient="row"))
+        why, mend = self.finding(
+            rule_id, reason, file=file, sheet=sheet, column=column, record=record, severity=severity, **details
+        )
         place = ", ".join(part for part in (file, sheet) if part)
         message = f"{place}: {why}; {mend}" if place else f"{why}; {mend}"
         self.result(
             rule_id, n_checked, n_failed, message=message, severity=severity, record=record, column=column,
             expectation=expectation or reason,
         )  # fmt: skip
+
+    def finding(
+        self, rule_id: str, reason: str, *, file: str | None = None, sheet: str | None = None,
+        column: str | None = None, record: str | None = None, severity: str | None = None, **details: object,
+    ) -> tuple[str, str]:  # fmt: skip
+        """List a finding without a row and without a result; return its reason and how to mend it, in English.
+
+        A detail may be a messages.Message, which is said in the partner's language too.
+        """
+        filling = {"column": column, "file": file} | details
+        why, mend = (text.format_map(filling) for text in REASONS[reason])
+        values = (
+            record, file, sheet, None, column, rule_id, "submission", None, why, mend,
+            severity or RULES[rule_id].severity, None, reason, to_json(filling),
+        )  # fmt: skip
+        self.frames.append(pl.DataFrame([values], schema=FINDING, orient="row"))
+        return why, mend
 
     def result(
         self,
