@@ -8,6 +8,7 @@ a mapping).
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import shutil
 import subprocess
@@ -26,7 +27,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from lnob_pipeline import __version__, cli_docs, cli_form, cli_map
+from lnob_pipeline import (
+    __version__,
+    cli_docs,
+    cli_feedback,
+    cli_form,
+    cli_guide,
+    cli_map,
+    cli_messages,
+    cli_pull,
+    cli_retention,
+    cli_review,
+)
 from lnob_pipeline.mappings.load import MappingError, load_mappings
 from lnob_pipeline.settings import Settings
 
@@ -42,6 +54,13 @@ app = typer.Typer(
 )
 app.add_typer(cli_form.app, name="form")
 app.command()(cli_docs.docs)
+app.command()(cli_pull.pull)
+app.command()(cli_messages.messages)
+app.command()(cli_feedback.feedback)
+app.command()(cli_guide.template)
+app.command()(cli_guide.guide)
+app.command()(cli_review.review)
+app.command()(cli_retention.retention)
 app.add_typer(cli_map.app, name="map")
 out = Console(width=None if sys.stdout.isatty() else 150)
 err = Console(stderr=True, soft_wrap=True)
@@ -181,7 +200,7 @@ def check(
             raise typer.Exit(NOT_ACCEPTED)
         step = run_validation(settings, received.submission_id)
         results = storage.read_table(lake, tables.VALIDATION_RESULTS, received.submission_id)
-        order = pl.col("severity").replace_strict({"blocking": 0, "warning": 1, "information": 2})
+        order = pl.col("severity").replace_strict({"blocking": 0, "review": 1, "warning": 2, "information": 3})
         failed = results.filter(pl.col("outcome") == "failed").sort(order, -pl.col("n_failed"))
         failed = failed.select("severity", "rule_id", "column", "n_failed", "message")
         quarantine = storage.read_table(lake, tables.QUARANTINE, received.submission_id)
@@ -197,6 +216,9 @@ def check(
         if feedback is not None:
             storage.write_bytes(feedback, feedback_path(settings, received.submission_id).read_bytes())
             out.print(f"feedback workbook: {feedback}")
+        out.print("In short, as the partner reads it:")
+        told = feedback_path(settings, received.submission_id, "txt").read_text("utf-8")
+        out.print(told, markup=False, highlight=False, soft_wrap=True)
         numbers = {name: int(value) for name, value in step.numbers.items()}
         out.print(f"{step.texts['state']}: {numbers['n_accepted']} of {numbers['n_rows']} rows are in")
         if step.problems:
@@ -206,15 +228,21 @@ def check(
 @app.command()
 def status(
     submission: Annotated[str | None, typer.Argument(help="One submission, with all its reasons")] = None,
+    fitness: Annotated[bool, typer.Option("--fitness", help="Show its scorecard for official use")] = False,
 ) -> None:
-    """Show the ledger: every submission, its state, and why."""
-    from lnob_pipeline.submissions.ledger import status_table
+    """Show the ledger: every submission, its state, and why; of one submission its versions too."""
+    from lnob_pipeline.submissions.ledger import status_table, versions
 
     settings = Settings.load()
     if submission is None:
+        if fitness:
+            raise ValueError("--fitness shows one submission: lnob status SUBMISSION --fitness")
         _status(settings)
         return
-    rows = status_table(settings).filter(pl.col("submission_id") == submission)
+    if fitness:
+        _fitness(settings, submission)
+        return
+    rows = status_table(settings, submission)
     if rows.is_empty():
         raise ValueError(f"{submission} is not in the ledger; `lnob status` lists what is")
     for row in rows.iter_rows(named=True):
@@ -223,11 +251,46 @@ def status(
             out.print(
                 f"{name:15} {lines[0]}", *(f"\n{'':15} {line}" for line in lines[1:]), markup=False, highlight=False
             )
+    history = versions(settings, submission).with_columns(pl.col("version").str.head(12)).drop("reason")
+    show(history, "Versions, oldest first")
+    _closed_records(settings, submission)
+
+
+def _closed_records(settings: Settings, submission: str) -> None:
+    """For the secretariat: how likely people could be found in the records, and rows that came in twice."""
+    from lnob_pipeline import storage, tables
+    from lnob_pipeline.pipeline import inbox_keys
+    from lnob_pipeline.validation.linkage import handed_in_twice
+
+    risk = storage.read_table(settings.lake, tables.DISCLOSURE_RISK, submission)
+    if risk.height:
+        measures = risk.drop("submission_id", "version").with_columns(pl.col("value").round(3))
+        show(measures, "Risk of disclosure: closed records may not leave")
+    country = [key for key in inbox_keys(settings) if key.startswith(submission[:4])]
+    twice = handed_in_twice(storage.read_partitions(settings.lake, tables.LINKAGE, country))
+    twice = twice.filter(pl.col("submission_id") == submission).drop("submission_id")
+    if twice.height:
+        show(twice, "Rows that were handed in twice")
+
+
+def _fitness(settings: Settings, submission: str) -> None:
+    """The scorecard of one submission. A score is no sum of the others, and without evidence there is none."""
+    from lnob_pipeline import storage, tables
+
+    if not storage.table_path(settings.lake, tables.FITNESS, submission).exists():
+        raise ValueError(f"there is no scorecard of {submission}; `lnob status` lists what is there")
+    rows = storage.read_table(settings.lake, tables.FITNESS, submission)
+    score = pl.when(pl.col("score").is_not_null()).then(pl.format("{} {}", pl.col("score").round(2), "measure"))
+    show(
+        rows.select("criterion", "kind", "status", score.alias("score"), "evidence"),
+        f"Fitness for official use: {submission}",
+    )
 
 
 def _status(settings: Settings) -> None:
     from lnob_pipeline.submissions.ledger import status_table
     from lnob_pipeline.submissions.receive import misplaced
+    from lnob_pipeline.submissions.retention import overdue
 
     reasons = pl.col("reason").fill_null("").str.split(" | ")
     first = reasons.list.first()
@@ -245,6 +308,8 @@ def _status(settings: Settings) -> None:
         pl.concat_str(short, more).alias("why"),
     )
     show(rows, "Submissions (all reasons: lnob status SUBMISSION)")
+    if late := overdue(settings, datetime.datetime.now(datetime.UTC).date()):
+        out.print(f"raw files of {len(late)} submissions have to go: lnob retention", highlight=False)
     for sentence in misplaced(settings):
         out.print(f"not received: {sentence}", markup=False, highlight=False)
 

@@ -23,8 +23,10 @@ from lnob_pipeline.validation.cleaning import corrected
 from lnob_pipeline.validation.consent import consenting
 from lnob_pipeline.validation.findings import Findings, Rows
 from lnob_pipeline.validation.identifiers import without_unprotected
+from lnob_pipeline.validation.law import check_law
 from lnob_pipeline.validation.normalise import number_text
 from lnob_pipeline.validation.privacy import NOT_SHOWN, showable
+from lnob_pipeline.validation.protocol import sensitive_columns
 from lnob_pipeline.validation.reading import known_sheets, read_tables
 from lnob_pipeline.validation.structure import find_records
 
@@ -85,12 +87,17 @@ def trial(
     tables, logs, types = read_tables(files, known_sheets(instrument), settings, found)
     sources = find_records(instrument, corrected(manifest, instrument, tables, logs, found), types, found)
     sources = {key: without_unprotected(manifest, key, source, mappings, found) for key, source in sources.items()}
-    rows: dict[str, Rows] = {}
-    refused: dict[str, pl.Series] = {}
+    agreed = None
     if sources and not found.blocked("readable", "structure"):
-        rows, refused, _ = consenting(manifest, instrument, sources, found)
-    if found.blocked("consent"):
-        rows = {}
+        agreed = consenting(
+            manifest,
+            instrument,
+            sources,
+            found,
+            guardian_age=check_law(manifest, mappings, found),
+            sensitive={key: sensitive_columns(source.record, mappings) for key, source in sources.items()},
+        )
+    rows = {} if agreed is None or found.blocked("consent") else agreed.rows
     problems = [r.message for r in found.results if r.outcome == "failed" and r.severity != "information"]
     frames = [
         _column(part, header, column, mappings, manifest.country)
@@ -102,7 +109,7 @@ def trial(
     columns = [column for record in instrument.records.values() for column in record.columns.values()]
     left_out = Counter(str(column.exclude) for column in columns if column.exclude)
     unmapped = answers.filter(pl.col("becomes") == UNMAPPED)["answers"].sum()
-    n_refused = max((len(numbers) for numbers in refused.values()), default=0)
+    n_refused = max((out.height for out in agreed.refused.values()), default=0) if agreed else 0
     return Trial(answers, int(unmapped), n_refused, list(dict.fromkeys(problems)), dict(sorted(left_out.items())))
 
 

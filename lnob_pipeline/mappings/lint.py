@@ -30,9 +30,11 @@ from lnob_pipeline.mappings.models import (
     ApplicabilityFile,
     BreakdownFile,
     CountryFile,
+    FitnessFile,
     GroupFile,
     Indicator,
     Instrument,
+    LawFile,
     Model,
     VariableFile,
 )
@@ -49,6 +51,8 @@ SCHEMAS: dict[str, type[Model]] = {
     "countries": CountryFile,
     "breakdowns": BreakdownFile,
     "applicability": ApplicabilityFile,
+    "laws": LawFile,
+    "fitness": FitnessFile,
 }
 
 
@@ -80,6 +84,7 @@ def _findings(mappings: Mappings) -> Iterator[Finding | str]:
         yield from derived_findings(mappings, connection)
         yield from indicator_findings(mappings, connection)
         yield from example_findings(mappings, connection)
+    yield from _laws(mappings)
     yield from _retired(mappings)
     yield from _schemas(mappings)
 
@@ -111,6 +116,15 @@ def write_schemas(folder: Path) -> None:
 
     for name, text in schema_files().items():
         write_bytes(folder / name, text.encode())
+
+
+def _laws(mappings: Mappings) -> Iterator[Finding]:
+    """Each country of the partnership has its entry in the register of laws, and no other country has one."""
+    if mappings.laws:
+        for country in mappings.countries.keys() - mappings.laws.keys():
+            yield "laws.yaml", ("laws",), f"{country} has no entry; write what is known, and what is uncertain"
+        for country in mappings.laws.keys() - mappings.countries.keys():
+            yield "laws.yaml", ("laws", country), f"{country} is no country of countries.yaml"
 
 
 def _retired(mappings: Mappings) -> Iterator[Finding]:

@@ -23,11 +23,15 @@ from lnob_pipeline.mappings.models import (
     Category,
     Country,
     CountryFile,
+    Criterion,
     DerivedVariable,
+    FitnessFile,
     Group,
     GroupFile,
     Indicator,
     Instrument,
+    Law,
+    LawFile,
     Model,
     Parameter,
     RetiredFile,
@@ -63,6 +67,8 @@ class Mappings:
     applicability: ApplicabilityFile = field(default_factory=ApplicabilityFile)
     parameters: dict[str, Parameter] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    laws: dict[str, Law] = field(default_factory=dict)
+    fitness: dict[str, Criterion] = field(default_factory=dict)
 
     def codes(self, variable: str) -> dict[str, str]:
         """Code -> label of a coded variable; empty for other types."""
@@ -98,8 +104,9 @@ class Mappings:
         return hashlib.sha256("\n".join(chosen).encode()).hexdigest()[:16]
 
     def instrument_version(self, instrument: str) -> str:
-        """What stage 2 and 3 depend on: the instrument, the question bank, groups and countries."""
-        return self.version(f"instruments/{instrument}.yaml", "variables/", "groups.yaml", "countries.yaml")
+        """What stage 2 and 3 depend on: the instrument, the question bank, groups, countries, laws and criteria."""
+        common = ("variables/", "groups.yaml", "countries.yaml", "laws.yaml", "fitness.yaml")
+        return self.version(f"instruments/{instrument}.yaml", *common)
 
 
 class _Loader(yaml.CSafeLoader):
@@ -184,6 +191,8 @@ def _load(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Mappings:
     breakdowns = reading.one(folder / "breakdowns.yaml", BreakdownFile)
     retired = reading.one(folder / "retired.yaml", RetiredFile)
     applicability = reading.one(folder / "applicability.yaml", ApplicabilityFile)
+    laws = reading.one(folder / "laws.yaml", LawFile) if (folder / "laws.yaml").exists() else LawFile(laws={})
+    fitness = reading.one(folder / "fitness.yaml", FitnessFile) if (folder / "fitness.yaml").exists() else None
     indicators = {}
     for name, indicator in reading.many("indicators/*/*.yaml", Indicator):
         reading.place(f"indicator:{indicator.indicator}", name)
@@ -208,6 +217,8 @@ def _load(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Mappings:
         applicability=applicability,
         parameters=countries.parameters,
         files=reading.files,
+        laws=laws.laws if laws else {},
+        fitness=fitness.criteria if fitness else {},
     )
 
 

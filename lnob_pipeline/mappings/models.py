@@ -34,7 +34,8 @@ class Variable(Model):
 
     `question` is what to ask, by language (BCP 47), for forms that are built from the bank and for matching forms that
     were not; `asked_if` is the condition under which it is asked at all. A sensitive variable is kept only where a
-    special protocol was in force.
+    special protocol was in force. A quasi-identifier is what others can see or know of a person: several together can
+    tell who it is.
     """
 
     label: str
@@ -49,6 +50,7 @@ class Variable(Model):
     code_labels: dict[str, dict[str, str]] = {}
     asked_if: str | None = None
     sensitive: bool = False
+    quasi_identifier: bool = False
     source: str
 
     @model_validator(mode="after")
@@ -81,6 +83,7 @@ class DerivedVariable(Model):
     expression: str
     members: Literal["any", "all"] | None = None
     optional: list[str] = []
+    quasi_identifier: bool = False
     source: str
 
     @model_validator(mode="after")
@@ -138,7 +141,10 @@ class Parameter(Model):
 
 
 class Country(Model):
-    """A country of the partnership; `parameters` holds a number for each parameter that is known for it."""
+    """A country of the partnership; `parameters` holds a number for each parameter that is known for it.
+
+    `admin1` are the first-level areas that hand-ins have named so far, `admin1_count` is how many the country has.
+    """
 
     m49: Annotated[str, Field(pattern=r"^\d{3}$")]
     name: str
@@ -146,6 +152,7 @@ class Country(Model):
     calendar: Literal["gregorian", "bikram_sambat"]
     phone: str
     admin1: dict[str, str]
+    admin1_count: Annotated[int, Field(ge=1)] | None = None
     parameters: dict[Identifier, float] = {}
 
 
@@ -590,3 +597,83 @@ class RetiredFile(Model):
     """Ids that were in use once: nothing disappears silently."""
 
     retired: dict[str, str]
+
+
+class LawDemands(Model):
+    """What a law asks of those who handle these data, in words, as far as it is known."""
+
+    guardians: str
+    localisation: str
+    retention: str
+    registration: str
+
+
+class Law(Model):
+    """The law on personal data of a country.
+
+    `in_force` is the day on which the duties that concern the pipeline began; null where that day is not known or lies
+    ahead. `guardian_consent_below_age` is in completed years. `uncertain` says what was not found or is disputed.
+    `confirmed_by_lawyer` is true on a lawyer's word only.
+    """
+
+    law: str
+    reference: str
+    in_force: datetime.date | None
+    status: Literal["in_force", "in_part", "not_yet_in_force", "uncertain"]
+    guardian_consent_below_age: Annotated[int, Field(ge=1, le=25)] | None
+    demands: LawDemands
+    uncertain: list[str] = []
+    source: str
+    checked: datetime.date
+    confirmed_by_lawyer: bool
+
+    @model_validator(mode="after")
+    def _what_is_not_known_is_said(self) -> Law:
+        if self.guardian_consent_below_age is None and not self.uncertain:
+            raise ValueError("a law without the age of guardians says why (uncertain)")
+        if (self.in_force is None) != (self.status in ("not_yet_in_force", "uncertain")):
+            raise ValueError("a law that is in force, or in part, says since when, and no other does")
+        return self
+
+
+class LawFile(Model):
+    """The laws on personal data by ISO 3166-1 alpha-3 code."""
+
+    laws: dict[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], Law]
+
+
+FitnessCheck = Literal[
+    "citizen_engagement", "indicators_served", "consent", "ethics", "identifiers_absent", "agreement", "methodology",
+    "self_identification", "disaggregation", "missing_answers", "precision", "accuracy", "coherence", "coverage_claim",
+    "comparability", "timeliness", "metadata", "accessibility", "qualitative_rigour", "score_card_validity",
+]  # fmt: skip
+"""Checks that the program knows (validation/fitness.py)."""
+
+
+class Criterion(Model):
+    """A question of the scorecard on the fitness of a hand-in for official use.
+
+    `principle` is the principle of the United Nations National Quality Assurance Framework. kind gate: a condition that
+    is met or not; score: a value with its measure; human: only a person can answer. `check` names the check of the
+    program that looks at it; what a person answers has none. `applies_to` lists data types (all, if empty).
+    """
+
+    question: str
+    principle: Annotated[int, Field(ge=1, le=19)]
+    dimension: str
+    kind: Literal["gate", "score", "human"]
+    check: FitnessCheck | None = None
+    applies_to: list[Literal["household_survey", "score_card", "focus_group", "interview", "policy_review"]] = []
+    source: str
+
+    @model_validator(mode="after")
+    def _a_person_or_a_check(self) -> Criterion:
+        if (self.kind == "human") != (self.check is None):
+            raise ValueError("a gate or a score names its check, and what a person answers has none")
+        return self
+
+
+class FitnessFile(Model):
+    """The criteria of the scorecard, in its order."""
+
+    criteria: Annotated[dict[Identifier, Criterion], Field(min_length=1)]

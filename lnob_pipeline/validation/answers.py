@@ -11,6 +11,7 @@ answers, where a question without a tick and a question that was not asked are b
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -24,6 +25,7 @@ UNMAPPED = "unmapped"
 """Stands in a kept cell whose text was taken out: an answer was there, and it cannot be used."""
 TICKED, NOT_TICKED = ("1", "1.0", "true"), ("0", "0.0", "false")
 
+NUMBER = re.compile(r"[\d.,+-]+")
 MAXIMUM_READINGS = 16
 """Ways to cut a cell that are followed up; two at the end are one too many already."""
 
@@ -91,8 +93,17 @@ def options_of(record: Record, instrument: Instrument) -> dict[str, dict[str, st
     }
 
 
-def read_answers(record: Record, instrument: Instrument, table: pl.DataFrame, headers: Headers) -> Answers:
-    """The columns that are used (mapped, ids, consent) from a table whose headers were found."""
+def read_answers(
+    record: Record,
+    instrument: Instrument,
+    table: pl.DataFrame,
+    headers: Headers,
+    labels: Mapping[str, Mapping[str, str]] | None = None,
+) -> Answers:
+    """The columns that are used (mapped, ids, consent) from a table whose headers were found.
+
+    labels: header -> code of the file -> what the file itself says that it means (SPSS, Stata).
+    """
     ids = (record.key, record.identity, record.parent_key)
     used = [
         name for name, column in record.columns.items() if column.exclude in (None, "consent") or name in ids
@@ -106,10 +117,16 @@ def read_answers(record: Record, instrument: Instrument, table: pl.DataFrame, he
         if not of and not options:
             continue
         cells = [table.select(tidy(pl.col(header))).to_series() for header in of]
+        known = known_texts(column, instrument.choices)
         if column.select == "multiple" and column.exclude is None:
-            answer = _several(cells, options, table, column, known_texts(column, instrument.choices))
+            answer = _several(cells, options, table, column, known)
         else:
-            answer = _one(cells, known_texts(column, instrument.choices))
+            meant = [
+                _by_labels(series, (labels or {}).get(header), known) for series, header in zip(cells, of, strict=True)
+            ]
+            answer = _one([series for series, _ in meant], known)
+            other = functools.reduce(pl.Series.__or__, [differs for _, differs in meant])
+            answer = _Answer(_empty(answer.cells, other), answer.faults | {"other_label": other})
         read.append(answer.cells.alias(name))
         for reason, mask in answer.faults.items():
             if mask.any():
@@ -126,6 +143,20 @@ class _Answer:
     cells: pl.Series
     faults: dict[str, pl.Series]
     not_ticked: pl.Series | None = None
+
+
+def _by_labels(
+    cells: pl.Series, labels: Mapping[str, str] | None, known: dict[str, str]
+) -> tuple[pl.Series, pl.Series]:
+    """Cells with the codes that the file alone knows read by their labels; and where code and label say two things.
+
+    A label that is a number says nothing: it could be meant as another code.
+    """
+    texts = {tidy_text(code): tidy_text(label) for code, label in (labels or {}).items()}
+    said = {code: known[label] for code, label in texts.items() if label in known and not NUMBER.fullmatch(label)}
+    new = {code: meaning for code, meaning in said.items() if code not in known}
+    other = [code for code, meaning in said.items() if known.get(code, meaning) != meaning]
+    return cells.replace(new) if new else cells, cells.is_in(other).fill_null(False)
 
 
 def _one(cells: list[pl.Series], known: dict[str, str]) -> _Answer:

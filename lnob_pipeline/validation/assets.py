@@ -19,6 +19,8 @@ from lnob_pipeline.validation.checks import CHECKS, check_results
         asset_spec(tables.QUARANTINE, UPSTREAM["validation"]),
         asset_spec(tables.VALIDATION_RESULTS, UPSTREAM["validation"]),
         asset_spec(tables.VALIDATION_OUTCOMES, UPSTREAM["validation"]),
+        asset_spec(tables.FITNESS, UPSTREAM["validation"]),
+        asset_spec(tables.LINKAGE, UPSTREAM["validation"]),
     ],
     check_specs=CHECKS,
 )

@@ -7,6 +7,7 @@ cannot be used stops the hand-in: without it the data are not what the partner m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import polars as pl
@@ -16,7 +17,7 @@ from lnob_pipeline.submissions.manifest import DataFile, Manifest
 from lnob_pipeline.submissions.readers import SourceTable
 from lnob_pipeline.validation.answers import options_of
 from lnob_pipeline.validation.columns import find_headers, names_of, same_table
-from lnob_pipeline.validation.corrections import Corrected, absent_columns, apply_log, log_lines
+from lnob_pipeline.validation.corrections import Corrected, absent_columns, apply_log, explanations, log_lines
 from lnob_pipeline.validation.findings import FINDING, Findings
 from lnob_pipeline.validation.normalise import tidy, tidy_text
 from lnob_pipeline.validation.privacy import public_column, public_file, public_words
@@ -25,8 +26,10 @@ from lnob_pipeline.validation.rules import REASONS, RULES
 FileTable = tuple[DataFile, SourceTable]
 """A table and the file that it comes from."""
 RULE = "corrections"
-PARENT_INDEX = "_parent_index"
-"""Column of a repeat in an export of KoboToolbox: a table with it is not the main one."""
+PARENTS = {"_parent_index", "PARENT_KEY"}
+"""Columns of a repeat in exports of KoboToolbox, ODK Central and SurveyCTO: a table with one is not the main one."""
+WITH_REPEATS = ("kobo_xlsx", "kobo_json", "odk_zip", "odk_json", "surveycto_csv")
+"""Formats whose main table bears a name of its own, that of the form or of the file, beside those of its repeats."""
 MAIN_UNITS = ("household", "score", "excerpt", "answer")
 """Units of the record whose rows the outcome counts, in order of choice."""
 
@@ -40,7 +43,7 @@ def main_record(instrument: Instrument) -> str:
 def tables_of(instrument: Instrument, tables: list[FileTable]) -> dict[str, FileTable]:
     """The table of each record: by its name, or because it is the only main table for the only main record.
 
-    The main table of KoboToolbox bears the name of the form or of the file, and a single file any name.
+    The main table of a survey tool bears the name of the form or of the file, and a single file any name.
     """
     found: dict[str, FileTable] = {}
     for name, record in instrument.records.items():
@@ -49,10 +52,10 @@ def tables_of(instrument: Instrument, tables: list[FileTable]) -> dict[str, File
             found[name] = place
     roots = [name for name, record in instrument.records.items() if record.parent is None]
     taken = {id(table) for _, table in found.values()}
-    main = [place for place in tables if id(place[1]) not in taken and PARENT_INDEX not in place[1].frame.columns]
+    main = [place for place in tables if id(place[1]) not in taken and PARENTS.isdisjoint(place[1].frame.columns)]
     if len(roots) == 1 and roots[0] not in found and len(main) == 1:
         file, _ = main[0]
-        if len(tables) == 1 or file.format in ("kobo_xlsx", "kobo_json"):
+        if len(tables) == 1 or file.format in WITH_REPEATS:
             found[roots[0]] = main[0]
     return found
 
@@ -74,12 +77,22 @@ def corrected(
             found.whole(RULE, "no_row_of_log", file=public_file(file), severity="blocking")
             continue
         _, table = place
-        consent = {manifest.consent.column, instrument.consent.column if instrument.consent else None}
-        protected = {headers[tidy_text(said)] for said in consent if said and tidy_text(said) in headers}
+        protected = consent_headers(manifest, instrument, headers)
         done = apply_log(table, key, log_lines(log, manifest.corrections), headers, protected)
-        _tell(file, name, instrument, table, done, found)
-        tables = _without_children(name, instrument, _with(tables, table, done.table), table, done.removed)
+        tell(file, name, instrument, table, done, found)
+        _tell_who_and_why(name, done, explanations(log, manifest.corrections), found)
+        tables = without_children(name, instrument, replaced(tables, table, done.table), table, done.removed)
     return tables
+
+
+def consent_headers(manifest: Manifest, instrument: Instrument, headers: Mapping[str, str]) -> set[str]:
+    """Headers with an answer to a question of consent or protection: no correction changes them. headers: by name."""
+    said = {
+        manifest.consent.column, instrument.consent.column if instrument.consent else None,
+        *manifest.consent.scope_columns.values(), manifest.ethics.guardian_consent_column,
+        manifest.ethics.privacy_column,
+    }  # fmt: skip
+    return {headers[tidy_text(name)] for name in said if name and tidy_text(name) in headers}
 
 
 def _names(
@@ -93,11 +106,12 @@ def _names(
     return headers.get(tidy_text(said or "")), headers
 
 
-def _with(tables: list[FileTable], old: SourceTable, new: SourceTable) -> list[FileTable]:
+def replaced(tables: list[FileTable], old: SourceTable, new: SourceTable) -> list[FileTable]:
+    """The tables with one in the place of another."""
     return [(file, new if table is old else table) for file, table in tables]
 
 
-def _without_children(
+def without_children(
     name: str, instrument: Instrument, tables: list[FileTable], before: SourceTable, removed: pl.Series
 ) -> list[FileTable]:
     """The tables without the rows that belong to a removed row. before: the table that held the removed rows."""
@@ -116,12 +130,12 @@ def _without_children(
             ids = gone.select(tidy(pl.col(keys[0]))).to_series().drop_nulls()
             out = table.frame.select(tidy(pl.col(links[0])).is_in(ids.implode()).fill_null(False)).to_series()
             rest = replace(table, frame=table.frame.filter(~out), row_numbers=table.row_numbers.filter(~out))
-            tables = _with(tables, table, rest)
-            tables = _without_children(child, instrument, tables, table, table.row_numbers.filter(out))
+            tables = replaced(tables, table, rest)
+            tables = without_children(child, instrument, tables, table, table.row_numbers.filter(out))
     return tables
 
 
-def _tell(
+def tell(
     file: DataFile, name: str, instrument: Instrument, table: SourceTable, done: Corrected, found: Findings
 ) -> None:
     """What a log did, by action and question, and the lines that were left. No answer and no reason of the log."""
@@ -141,14 +155,16 @@ def _tell(
         )  # fmt: skip
     if n := len(done.removed):
         found.whole(RULE, "remove_row", severity="information", n_checked=n, n_failed=0, n=n, **where)
+    written = pl.lit(None) if file.format == "feedback_xlsx" else pl.format("line {} of the log", "line")
     for (reason,), lines in done.left.group_by("reason", maintain_order=True):
         why, mend = REASONS[str(reason)]
         said = where | {"rule_id": RULE, "effect": "note", "reason": why, "mend": mend, "sheet": None}
+        said |= {"reason_id": str(reason), "details": "{}"}
         finding = lines.select(
             "row_number",
             pl.col("row_number").cast(pl.String).alias("label"),
             pl.col("header").replace(shown).alias("column"),
-            pl.format("line {} of the log", "line").alias("written"),
+            written.alias("written"),
             pl.lit(RULES[RULE].severity).alias("severity"),
             *(pl.lit(text, dtype=pl.String).alias(key) for key, text in said.items()),
         )
@@ -157,3 +173,19 @@ def _tell(
         found.result(RULE, lines.height, lines.height, expectation=str(reason), record=name, message=message)
     if done.left.is_empty():
         found.result(RULE, done.applied.height, 0, expectation="lines_applied", record=name)
+
+
+def _tell_who_and_why(name: str, done: Corrected, said: pl.DataFrame, found: Findings) -> None:
+    """Record how many of the corrections say why, and the roles that decided; neither a reason nor a name."""
+    lines = done.applied.select("line").unique().join(said, on="line", how="left")
+    if lines.is_empty():
+        return
+    roles = lines["decided_by"].drop_nulls().value_counts().sort("decided_by")
+    message = REASONS["corrections_explained"][0].format(
+        n=lines.height,
+        explained=lines["explained"].sum(),
+        roles=", ".join(f"{role} {n}" for role, n in roles.iter_rows()) or "-",
+    )
+    found.result(
+        RULE, lines.height, 0, expectation="corrections_explained", record=name, message=message, severity="information"
+    )

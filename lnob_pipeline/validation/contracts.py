@@ -22,13 +22,18 @@ import polars as pl
 
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.mappings.models import Column, Instrument
+from lnob_pipeline.messages.message import Message
+from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions.manifest import Manifest
 from lnob_pipeline.validation.answers import UNMAPPED, known_texts, spelled
 from lnob_pipeline.validation.findings import KEY, PARENT, Findings, Rows, nothing
+from lnob_pipeline.validation.misread import REASONS_OF, misread
 from lnob_pipeline.validation.normalise import (
+    DOUBTS,
     about_gregorian,
-    ambiguous_number,
     date_text,
+    doubtful_number,
+    has_two_digit_year,
     is_bikram_sambat,
     number_text,
     tidy,
@@ -46,19 +51,20 @@ TOO_LARGE = 1e6
 """No weight, number of clusters or of participants has seven digits; telephone and identity numbers have."""
 DOMINANT_STRATUM = 0.8
 """A cluster's rows in other strata are slips if this share is in one stratum; else the numbers are used twice."""
-ADULT = 18
 
 
 def check_columns(rows: Rows, instrument: Instrument, mappings: Mappings, iso3: str, found: Findings) -> None:
     """Check every mapped column of a record; fill `kept`, `shown` and `numbers`."""
-    areas = {code: code for code in mappings.countries[iso3].admin1} if iso3 in mappings.countries else {}
+    country = mappings.countries.get(iso3)
+    areas = {code: code for code in country.admin1} if country else {}
+    other_calendar = country is not None and country.calendar == "bikram_sambat"
     for header, column in rows.record.columns.items():
         if column.variable is not None:
             variable = mappings.variables[column.variable]
             if variable.type == "number":
                 _check_number(rows, header, column, (variable.minimum, variable.maximum, variable.measure), found)
             elif variable.type == "date":
-                _check_date(rows, header, column, header in instrument.calendar_columns, found)
+                _check_date(rows, header, column, other_calendar or header in instrument.calendar_columns, found)
             elif variable.type in ("code", "codes") or column.codes:
                 _check_codes(rows, header, column, known_texts(column, rows.choices), "cell", found)
             elif column.variable == "admin1":
@@ -200,8 +206,16 @@ def _check_codes(rows: Rows, header: str, column: Column, known: dict[str, str],
     identifying, _ = _list_identifiers(rows, header, cells, unknown & cells.is_not_null(), effect, found)
     answers = list(dict.fromkeys(known.values()))
     codes = ", ".join(answers[:12]) + (" ..." if len(answers) > 12 else "")
+    listed = unknown & ~identifying
+    guesses = misread(cells.filter(listed), known)
+    for reason in REASONS_OF:
+        of_reason = guesses.filter(pl.col("reason") == reason)
+        proposal = cells.replace_strict(of_reason["cell"], of_reason["proposal"], default=None, return_dtype=pl.String)
+        mask = listed & proposal.is_not_null()
+        found.add(rows, mask, "codes", effect, reason, column=header, written=shown, proposal=proposal)
+        listed &= ~mask
     found.add(
-        rows, unknown & ~identifying, "codes", effect, "unknown_code", column=header, written=shown,
+        rows, listed, "codes", effect, "unknown_code", column=header, written=shown,
         details={"codes": codes},
     )  # fmt: skip
     found.result(
@@ -271,11 +285,13 @@ def _check_number(
         .with_columns(spelled(cell, known).alias("spelled"))
         .with_columns(
             pl.when(pl.col("spelled").is_null()).then(number_text(cell)).alias("number"),
-            (pl.col("spelled").is_null() & ambiguous_number(cell)).fill_null(False).alias("ambiguous"),
+            pl.when(pl.col("spelled").is_null()).then(doubtful_number(cell)).alias("doubt"),
         )
         .with_columns(pl.col("number").cast(pl.Float64).alias("value"))
         # A sentinel may be written 999.0 or ९९९ as well as 999.
-        .with_columns(pl.coalesce("spelled", spelled(pl.col("number"), known)).alias("spelled"))
+        .with_columns(
+            pl.coalesce("spelled", spelled(pl.col("number").str.replace(r"\.0+$", ""), known)).alias("spelled")
+        )
     )
     in_measure = pl.col("value") * column.multiply
     possible = pl.lit(True)
@@ -286,8 +302,8 @@ def _check_number(
     is_number = pl.col("value").is_not_null()
     plain = pl.col("spelled").is_null() & cell.is_not_null()
     frame = frame.with_columns(
-        (plain & ~is_number & ~pl.col("ambiguous")).alias("unreadable"),
-        (plain & pl.col("ambiguous")).alias("ambiguous"),
+        (plain & ~is_number & pl.col("doubt").is_null()).alias("unreadable"),
+        pl.when(plain).then("doubt").alias("doubt"),
         (plain & is_number & ~possible).fill_null(False).alias("impossible"),
     )
     # A phone number is a possible weight, and a latitude a possible age, as far as numbers go.
@@ -296,13 +312,16 @@ def _check_number(
         | (plain & (pl.col("value").abs() >= TOO_LARGE)).fill_null(False)
         | (pl.lit(column.variable not in (None, DESIGN["weight"])) & plain & _is_coordinate(frame["cell"]))
     )
-    frame = frame.with_columns((pl.col("unreadable") | pl.col("ambiguous") | pl.col("impossible")).alias("faulty"))
+    no_number = pl.col("unreadable") | pl.col("doubt").is_not_null()
+    frame = frame.with_columns((no_number | pl.col("impossible")).alias("faulty"), no_number.alias("no_number"))
     cells, faulty = frame["cell"], frame["faulty"]
     shown = _shown(cells, faulty)
     identifying, _ = _list_identifiers(rows, header, cells, faulty, effect, found)
     show: dict[str, Any] = {"column": header, "written": shown}
     found.add(rows, frame["unreadable"] & ~identifying, "types", effect, "not_a_number", **show)
-    found.add(rows, frame["ambiguous"] & ~identifying, "types", effect, "ambiguous_number", **show)
+    for doubt in DOUBTS:
+        found.add(rows, (frame["doubt"] == doubt) & ~identifying, "types", effect, doubt, **show)
+    _check_shares(rows, header, frame, found)
     limits = _limits(minimum, maximum, column.multiply, measure)
     found.add(
         rows, frame["impossible"] & ~identifying, "ranges", effect, "out_of_range", **show, details={"bounds": limits}
@@ -312,7 +331,7 @@ def _check_number(
     found.result(
         "types",
         answered,
-        int((frame["unreadable"] | frame["ambiguous"]).sum()),
+        int(frame["no_number"].sum()),
         expectation="values_are_numbers",
         **where,
     )
@@ -326,16 +345,32 @@ def _check_number(
     rows.numbers[header] = frame.select(pl.when(pl.col("spelled").is_null()).then("value")).to_series()
 
 
+def _check_shares(rows: Rows, header: str, frame: pl.DataFrame, found: Findings) -> None:
+    """A column that writes some answers with a percent sign and others as parts of one ("45 %" beside 0.45)."""
+    signs = int((frame["doubt"] == DOUBTS[2]).sum())
+    value = frame["value"].filter(~frame["faulty"])
+    parts = int(((value > 0) & (value < 1)).sum()) if signs else 0
+    if parts:
+        found.whole(
+            "types", "mixed_shares", file=rows.file, sheet=rows.sheet, record=rows.name, column=header,
+            expectation="one_unit", n_checked=signs + len(value), n_failed=signs + parts, signs=signs, parts=parts,
+        )  # fmt: skip
+
+
 def _is_coordinate(cells: pl.Series) -> pl.Series:
     return (identifier_kinds(cells)["certain"] == "coordinates").fill_null(False)
 
 
-def _limits(minimum: float | None, maximum: float | None, multiply: float, measure: str | None) -> str:
+def _limits(minimum: float | None, maximum: float | None, multiply: float, measure: str | None) -> Message:
+    """What a number of the column lies between, in the unit of the column where it is that of the question bank."""
     low, high = (None if bound is None else f"{bound / multiply:g}" for bound in (minimum, maximum))
-    unit = f" ({measure})" if measure and multiply == 1 else ""
-    if low is not None and high is not None:
-        return f"it lies between {low} and {high}{unit}"
-    return (f"it is at least {low}" if low is not None else f"it is at most {high}") + unit
+    details = {"low": low, "high": high, "unit": measure}
+    unit = measure is not None and multiply == 1
+    if low is None:
+        return Message("it is at most {high} ({unit})" if unit else "it is at most {high}", details)
+    if high is None:
+        return Message("it is at least {low} ({unit})" if unit else "it is at least {low}", details)
+    return Message("it lies between {low} and {high} ({unit})" if unit else "it lies between {low} and {high}", details)
 
 
 def _check_date(rows: Rows, header: str, column: Column, bikram_sambat: bool, found: Findings) -> None:
@@ -344,6 +379,7 @@ def _check_date(rows: Rows, header: str, column: Column, bikram_sambat: bool, fo
         .with_columns(
             spelled(pl.col("cell"), known_texts(column, rows.choices)).alias("spelled"),
             date_text(pl.col("cell"), rows.date_order).alias("date"),
+            has_two_digit_year(pl.col("cell")).fill_null(False).alias("short_year"),
         )
         .with_columns(
             is_bikram_sambat(pl.col("date")).fill_null(False).alias("other_calendar"),
@@ -358,15 +394,9 @@ def _check_date(rows: Rows, header: str, column: Column, bikram_sambat: bool, fo
     wrong = cells.is_not_null() & frame["spelled"].is_null() & frame["day"].is_null()
     shown = _shown(cells, wrong)
     identifying, _ = _list_identifiers(rows, header, cells, wrong & ~frame["other_calendar"], "cell", found)
-    found.add(
-        rows,
-        wrong & ~frame["other_calendar"] & ~identifying,
-        "types",
-        "cell",
-        "not_a_date",
-        column=header,
-        written=shown,
-    )
+    unreadable = wrong & ~frame["other_calendar"] & ~identifying
+    for reason, mask in (("two_digit_year", frame["short_year"]), ("not_a_date", ~frame["short_year"])):
+        found.add(rows, unreadable & mask, "types", "cell", reason, column=header, written=shown)
     found.add(
         rows, wrong & frame["other_calendar"], "dates", "cell", "bikram_sambat", column=header, written=shown,
         proposal=frame["proposal"],
@@ -570,19 +600,30 @@ def is_yes(rows: Rows, header: str) -> pl.Series:
     return rows.kept[header].is_in(yes).fill_null(False)
 
 
-def check_minors(rows: Rows, roster: bool, manifest: Manifest, found: Findings) -> None:
-    """Respondents below 18 where the manifest says that no minors were interviewed."""
+def check_minors(rows: Rows, roster: bool, manifest: Manifest, age: int, settings: Settings, found: Findings) -> None:
+    """Respondents below an age where the manifest says that no minors were interviewed; young children wait.
+
+    age: below it a guardian consents (law.py).
+    """
     ages, marks = rows.columns_of("age"), rows.columns_of("is_respondent")
     if not ages or (roster and not marks):
         return
     respondents = is_yes(rows, marks[0]) if marks else pl.repeat(True, rows.frame.height, eager=True)
-    young = respondents & (rows.numbers[ages[0]] < ADULT).fill_null(False)
+    years = rows.numbers[ages[0]]
+    codes = [code for kind in rows.record.columns[ages[0]].missing.values() for code in kind]
+    known = respondents & ~rows.kept[ages[0]].is_in([*codes, UNMAPPED]).fill_null(True)
+    young = known & (years < age).fill_null(False)
+    where: dict[str, Any] = {"record": rows.name, "column": ages[0]}
     n = 0
     if not manifest.ethics.minors_interviewed:
-        n = found.add(rows, young, "ethics", "note", "young_respondent", column=ages[0])
-    found.result(
-        "ethics", int(respondents.sum()), n, expectation="minors", record=rows.name, column=ages[0], severity="warning"
-    )
+        n = found.add(rows, young, "ethics", "note", "young_respondent", column=ages[0], details={"age": age})
+    found.result("ethics", int(respondents.sum()), n, expectation="minors", severity="warning", **where)
+    children = int((known & (years < settings.review_respondents_below_age).fill_null(False)).sum())
+    if children:
+        found.whole(
+            "ethics", "young_children", file=rows.file, sheet=rows.sheet, severity="review", n_failed=children,
+            n_checked=int(respondents.sum()), n=children, age=settings.review_respondents_below_age, **where,
+        )  # fmt: skip
 
 
 def check_missing_answers(rows: Rows, out: pl.Series, found: Findings) -> None:

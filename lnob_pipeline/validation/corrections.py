@@ -19,6 +19,8 @@ from lnob_pipeline.submissions.readers.table import SourceTable
 from lnob_pipeline.validation.normalise import ascii_digits, number_text, tidy, tidy_text
 
 ACTIONS = ("change_response", "blank_response", "remove_row", "no_action")
+ROLES = ("enumerator", "supervisor", "data_manager", "community", "secretariat")
+"""Who can have decided on a correction; any other word could be a name and is not repeated."""
 PLACE = "(place)"
 TRUTH = {"true": "1", "false": "0"}
 
@@ -46,7 +48,11 @@ def absent_columns(log: SourceTable, said: Corrections) -> list[str]:
 
 
 def log_lines(log: SourceTable, said: Corrections) -> pl.DataFrame:
-    """The lines of a log as line, key, name, action, expected, new. An unknown word of action is null."""
+    """The lines of a log as line, key, name, action, expected, new, empty, again. An unknown word of action is null.
+
+    empty: the answer is expected to be none; again: a line whose answer is there already is no fault. Both are said by
+    feedback workbooks that come back, and by no log.
+    """
     headers = {tidy_text(header): header for header in log.frame.columns}
 
     def cells(name: str) -> pl.Expr:
@@ -62,6 +68,24 @@ def log_lines(log: SourceTable, said: Corrections) -> pl.DataFrame:
         action.alias("action"),
         cells(said.expected).alias("expected"),
         cells(said.new_value).alias("new"),
+        pl.lit(False).alias("empty"),
+        pl.lit(False).alias("again"),
+    )
+
+
+def explanations(log: SourceTable, said: Corrections) -> pl.DataFrame:
+    """For each line of a log whether it says why, and the role that decided: line, explained, decided_by (or null)."""
+    headers = {tidy_text(header): header for header in log.frame.columns}
+
+    def cells(name: str) -> pl.Expr:
+        header = headers.get(tidy_text(name))
+        return pl.lit(None, dtype=pl.String) if header is None else tidy(pl.col(header))
+
+    role = cells(said.decided_by).str.to_lowercase().str.replace_all(r"[\s-]+", "_")
+    return log.frame.select(
+        log.row_numbers.cast(pl.Int64).alias("line"),
+        cells(said.reason).is_not_null().alias("explained"),
+        pl.when(role.is_in(ROLES)).then(role).alias("decided_by"),
     )
 
 
@@ -90,6 +114,8 @@ def apply_log(
         .then(pl.lit("unknown_action"))
         .when(pl.col("action") == "no_action")
         .then(pl.lit("no_action"))
+        .when(pl.col("n").is_null() & pl.col("again") & (pl.col("action") == "remove_row"))
+        .then(pl.lit("no_action"))
         .when(pl.col("n").is_null())
         .then(pl.lit("no_such_row"))
         .when(pl.col("n") > 1)
@@ -98,9 +124,11 @@ def apply_log(
         .then(pl.lit("no_such_question"))
         .when(edits & pl.col("header").is_in(list(protected)))
         .then(pl.lit("consent_not_changed"))
+        .when(edits & pl.col("again") & _same("new", "raw"))
+        .then(pl.lit("no_action"))
         .when((pl.col("action") == "change_response") & pl.col("new").is_null())
         .then(pl.lit("no_new_answer"))
-        .when(edits & pl.col("expected").is_not_null() & ~_same("expected", "raw"))
+        .when(edits & (pl.col("expected").is_not_null() | pl.col("empty")) & ~_same("expected", "raw"))
         .then(pl.lit("other_than_expected"))
         .alias("reason")
     )

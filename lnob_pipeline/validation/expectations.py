@@ -102,17 +102,10 @@ def _bounds(column: Column, instrument: Instrument, mappings: Mappings) -> tuple
 
 def _pandas(part: Rows) -> pd.DataFrame:
     """Numbers as floats, all else as text; answers that are missing by a code count as answers here."""
-    columns = {KEY: part.frame[KEY]}
-    for header, cells in part.kept.items():
-        columns[header] = part.numbers.get(header, cells)
-    import pandas as pd
-
-    return pd.DataFrame(
-        {
-            header: cells.to_numpy() if cells.dtype == pl.Float64 else cells.to_list()
-            for header, cells in columns.items()
-        }
-    )
+    columns = {KEY: part.frame[KEY]} | {header: part.numbers.get(header, cells) for header, cells in part.kept.items()}
+    named = [cells.alias(header) for header, cells in columns.items()]
+    frame: pd.DataFrame = pl.DataFrame(named).to_arrow(compat_level=pl.CompatLevel.oldest()).to_pandas()
+    return frame
 
 
 def _result(name: str, part: Rows, item: Any) -> Result:

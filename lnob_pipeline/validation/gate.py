@@ -11,7 +11,10 @@ Columns that the instrument does not map to a variable or a role end here: they 
 
 from __future__ import annotations
 
+import hashlib
 import traceback
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -20,15 +23,24 @@ from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.mappings.models import Instrument
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions.manifest import DataFile, Manifest
-from lnob_pipeline.validation import contracts
+from lnob_pipeline.validation import contracts, quality
 from lnob_pipeline.validation.cleaning import corrected, main_record
-from lnob_pipeline.validation.consent import consenting, document_column
+from lnob_pipeline.validation.conduct import check_conduct, tool_columns
+from lnob_pipeline.validation.consent import Consenting, consenting, document_column
+from lnob_pipeline.validation.copies import copies
 from lnob_pipeline.validation.findings import Findings, Rows
-from lnob_pipeline.validation.identifiers import count_identifiers, without_unprotected
-from lnob_pipeline.validation.outcome import Validated, assemble, balance_of, check_sizes, quarantined
+from lnob_pipeline.validation.fitness import Evidence, scorecard
+from lnob_pipeline.validation.form_logic import Form, read_form, replay
+from lnob_pipeline.validation.identifiers import report_taken_out, take_out, without_unprotected
+from lnob_pipeline.validation.law import check_law
+from lnob_pipeline.validation.linkage import linkage
+from lnob_pipeline.validation.outcome import Validated, assemble, balance_of, check_sizes, decided, quarantined
 from lnob_pipeline.validation.privacy import public_manifest, public_words
+from lnob_pipeline.validation.protocol import sensitive_columns
 from lnob_pipeline.validation.reading import known_sheets, read_tables
-from lnob_pipeline.validation.structure import check_places, find_instrument, find_records, parents_first
+from lnob_pipeline.validation.returned import APPLIED, WORKBOOK, returned
+from lnob_pipeline.validation.scopes import apply_scopes
+from lnob_pipeline.validation.structure import Source, check_places, find_instrument, find_records, parents_first
 
 __all__ = ["GateError", "Validated", "validate"]
 
@@ -47,14 +59,18 @@ def validate(
     settings: Settings,
     *,
     great_expectations: bool = True,
+    reviews: Mapping[str, str] | None = None,
+    linkage_key: bytes | None = None,
 ) -> Validated:
     """Judge one hand-in. Faults of the data never raise; they are in what comes back.
 
     `great_expectations` False leaves the suites out (the rule says not_applicable); the contract is always checked.
+    `reviews`: rule -> accept or reject, what a reviewer decided on this version of the hand-in.
+    `linkage_key`: key of the linkage ids; without it there are none.
     Raises GateError where a library fails in a way that is no fault of the data.
     """
     try:
-        return _validated(manifest, version, files, mappings, settings, great_expectations)
+        return _validated(manifest, version, files, mappings, settings, great_expectations, reviews or {}, linkage_key)
     except pl.exceptions.PolarsError as error:  # its text may carry a cell
         steps = traceback.extract_tb(error.__traceback__)
         ours = [step for step in steps if Path(step.filename).is_relative_to(PACKAGE)][-1]
@@ -69,29 +85,53 @@ def _validated(
     mappings: Mappings,
     settings: Settings,
     great_expectations: bool,
+    reviews: Mapping[str, str],
+    linkage_key: bytes | None,
 ) -> Validated:
     found = Findings()
     instrument = find_instrument(manifest, mappings, found)
     check_places(manifest, mappings, found)
     tables, logs, form_types = read_tables(files, known_sheets(instrument), settings, found)
+    digests = {file.path: hashlib.sha256(content).hexdigest() for file, content in files}
+    applied = pl.DataFrame(schema=APPLIED)
     if instrument:
+        workbooks = [log for log in logs if log[0].format == WORKBOOK]
+        logs = [log for log in logs if log[0].format != WORKBOOK]
         tables = corrected(manifest, instrument, tables, logs, found)
+        tables, applied = returned(manifest, instrument, tables, workbooks, digests, found)
+    out_of = [take_out(table, form_types, instrument, manifest) for _, table in tables]
+    tables = [(file, table) for (file, _), (table, _) in zip(tables, out_of, strict=True)]
     sources = find_records(instrument, tables, form_types, found) if instrument else {}
     sources = {name: without_unprotected(manifest, name, source, mappings, found) for name, source in sources.items()}
-    count_identifiers(tables, sources, form_types, found)
+    report_taken_out(tables, [taken for _, taken in out_of], sources, found)
     for name in public_manifest(manifest)[1]:
         found.whole("identifiers", "identifier_in_manifest", field=name, expectation="no_identifier_in_manifest")
     _ethics_of_manifest(manifest, found)
     _engagement(manifest, found)
-    rows: dict[str, Rows] = {}
-    refused: dict[str, pl.Series] = {}
+    guardian_age = check_law(manifest, mappings, found)
+    form = read_form(files, settings) if instrument else None
+    agreed = None
     if instrument and sources and not found.blocked("readable", "structure"):
-        rows, refused, raw = consenting(manifest, instrument, sources, found)
-    if instrument and rows and not found.blocked("consent"):
-        _check(manifest, instrument, mappings, rows, raw, found)
+        agreed = consenting(
+            manifest,
+            instrument,
+            sources,
+            found,
+            guardian_age=guardian_age,
+            sensitive={name: sensitive_columns(source.record, mappings) for name, source in sources.items()},
+            beside={name: headers_beside(source, form) for name, source in sources.items()},
+        )
+    rows, refused = (agreed.rows, agreed.refused) if agreed else ({}, {})
+    if instrument and agreed and rows and not found.blocked("consent"):
+        _check(manifest, instrument, mappings, settings, agreed, guardian_age, found)
+        if form is not None:
+            replay(form, instrument, sources, agreed, found)
         out = quarantined(rows, instrument, found)
-        for name, record_rows in rows.items():
-            contracts.check_missing_answers(record_rows, out[name], found)
+        for name, part in rows.items():
+            contracts.check_missing_answers(part, out[name], found)
+            quality.check_coverage(part, out[name], manifest, mappings, found)
+            quality.check_group_sizes(part, out[name], found)
+            quality.note_missing(part, out[name], found)
         if great_expectations:
             from lnob_pipeline.validation.expectations import expect
 
@@ -101,18 +141,26 @@ def _validated(
     balance = balance_of(sources, rows, refused, out)
     main = main_record(instrument) if instrument else None
     check_sizes(manifest, balance, main, settings, found)
-    return assemble(manifest, version, mappings, rows, refused, out, sources, balance, main, found)
+    found = decided(found, reviews)
+    seen = Evidence(manifest, instrument, mappings, settings, found, rows, out, main)
+    judged = assemble(manifest, version, mappings, rows, refused, out, sources, balance, main, found)
+    judged = replace(judged, fitness=scorecard(seen, version, reviews))
+    if agreed and rows and judged.accepted and linkage_key is not None:
+        judged = replace(judged, linkage=linkage(manifest.submission, agreed, out, linkage_key))
+    return replace(judged, copies=copies(sources, rows, judged.findings, applied, digests, mappings))
 
 
 def _check(
     manifest: Manifest,
     instrument: Instrument,
     mappings: Mappings,
-    rows: dict[str, Rows],
-    raw: dict[str, pl.DataFrame],
+    settings: Settings,
+    agreed: Consenting,
+    guardian_age: int,
     found: Findings,
 ) -> None:
     """All rules on rows, record by record."""
+    rows = agreed.rows
     _documents_numbered(rows)
     roster = any(part.record.unit == "person" for part in rows.values())
     firsts = []
@@ -120,7 +168,9 @@ def _check(
         part = rows[name]
         contracts.check_columns(part, instrument, mappings, manifest.country, found)
         has_children = any(other.record.parent == name for other in rows.values())
-        contracts.check_identity(part, raw[name], has_children, found)
+        quality.check_sentinels(part, found)
+        quality.check_percentages(part, instrument, mappings, found)
+        contracts.check_identity(part, agreed.beside[name], has_children, found)
         contracts.check_dates(part, manifest, found)
         contracts.check_place(part, manifest, found)
         firsts.append(contracts.first_interview(part))
@@ -131,7 +181,12 @@ def _check(
             if part.record.unit == "person" and rows[part.record.parent].record.unit == "household":
                 contracts.check_household(rows[part.record.parent], part, found)
         if part.record.unit == "person" or (part.record.unit == "household" and not roster):
-            contracts.check_minors(part, roster, manifest, found)
+            contracts.check_minors(part, roster, manifest, guardian_age, settings, found)
+    for name, part in rows.items():
+        quality.check_copies(part, rows, found)
+        quality.check_heaping(part, found)
+        check_conduct(part, agreed.beside[name], manifest, found)
+    apply_scopes(manifest, rows, agreed.scopes, found)
     _design_agrees(manifest, instrument, found)
     first = min((day for day in firsts if day is not None), default=None)
     if first is not None and manifest.collection.start <= first < manifest.ethics.approval_date:
@@ -139,6 +194,12 @@ def _check(
             "ethics", "approval_after_collection", approval=manifest.ethics.approval_date, first=first,
             expectation="approval_before_interviews",
         )  # fmt: skip
+
+
+def headers_beside(source: Source, form: Form | None) -> list[str]:
+    """Headers of a table that are looked at beside the answers: marks of the survey tool, and questions of the form."""
+    questions = form.headers_beside(source) if form else ()
+    return [*tool_columns(source.table.frame.columns).values(), *questions]
 
 
 def _documents_numbered(rows: dict[str, Rows]) -> None:

@@ -6,7 +6,8 @@ record), the state, and the frames of stage 2. What is found is in the other mod
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -15,7 +16,9 @@ from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.mappings.models import Instrument
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions.manifest import Manifest
-from lnob_pipeline.tables import QUARANTINE, RESPONSES, VALIDATION_OUTCOMES, VALIDATION_RESULTS
+from lnob_pipeline.tables import FITNESS, LINKAGE, QUARANTINE, RESPONSES, VALIDATION_OUTCOMES, VALIDATION_RESULTS
+from lnob_pipeline.validation.consent import REFUSALS
+from lnob_pipeline.validation.copies import Copy
 from lnob_pipeline.validation.findings import FINDING, KEY, LABEL, PARENT, ROW, Findings, Result, Rows
 from lnob_pipeline.validation.privacy import public_file
 from lnob_pipeline.validation.rules import REASONS, RULES
@@ -25,16 +28,19 @@ PLAN_SHARE = 0.8
 """Fewer than four in five of the planned units is said."""
 STOPPING = ("readable", "structure", "consent")
 """Without these no row is read further."""
+STATE_OF = {"blocking": "rejected", "review": "waiting_for_review", "warning": "accepted_with_flags"}
+WITHHELD = ("rejected", "waiting_for_review")
+"""States in which nothing of the version is passed on."""
 
 
 @dataclass(frozen=True)
 class Validated:
     """What stage 2 says of one version of one submission.
 
-    responses is None when the submission is rejected; quarantine, results and outcome are always there. findings holds
-    all that the partner can mend, also what is no row or cell (columns: FINDING); rows holds, by record, the
-    rows with something to mend as they may be shown (label, row_number and the mapped columns); places: {record: (file,
-    sheet)}. balance: record, n_rows, n_accepted, n_quarantined, n_refused.
+    responses is None when the submission is rejected or waits for a person; quarantine, results and outcome are always
+    there. findings holds all that the partner can mend, also what is no row or cell (columns: FINDING); copies holds,
+    by record, the partner's rows as they may be shown to it; places: {record: (file, sheet)}. balance: record, n_rows,
+    n_accepted, n_quarantined, n_refused. fitness: the scorecard, as the table of that name.
     """
 
     manifest: Manifest
@@ -44,13 +50,20 @@ class Validated:
     outcome: pl.DataFrame
     findings: pl.DataFrame
     balance: pl.DataFrame
-    rows: dict[str, pl.DataFrame] = field(default_factory=dict)
     places: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    copies: dict[str, Copy] = field(default_factory=dict)
+    fitness: pl.DataFrame = field(default_factory=FITNESS.empty)
+    linkage: pl.DataFrame = field(default_factory=LINKAGE.empty)
 
     @property
     def state(self) -> str:
-        """accepted, accepted_with_flags or rejected."""
+        """accepted, accepted_with_flags, waiting_for_review or rejected."""
         return str(self.outcome["state"][0])
+
+    @property
+    def rows(self) -> dict[str, pl.DataFrame]:
+        """By record, the partner's rows as they may be shown to it."""
+        return {name: copy.frame for name, copy in self.copies.items()}
 
     @property
     def accepted(self) -> bool:
@@ -82,12 +95,12 @@ def _first_rule(listed: pl.DataFrame, parent: str) -> str:
 
 
 def balance_of(
-    sources: dict[str, Source], rows: dict[str, Rows], refused: dict[str, pl.Series], out: dict[str, pl.Series]
+    sources: dict[str, Source], rows: dict[str, Rows], refused: dict[str, pl.DataFrame], out: dict[str, pl.Series]
 ) -> pl.DataFrame:
     """Rows of each record: in the file, accepted, in quarantine, refused. Nothing is checked without consent."""
     lines = []
     for name, source in sources.items():
-        n_refused = len(refused[name]) if name in refused else 0
+        n_refused = refused[name].height if name in refused else 0
         quarantined = int(out[name].sum()) if name in out else 0
         n = source.table.frame.height
         accepted = rows[name].frame.height - quarantined if name in rows else 0
@@ -151,7 +164,7 @@ def assemble(
     version: str,
     mappings: Mappings,
     rows: dict[str, Rows],
-    refused: dict[str, pl.Series],
+    refused: dict[str, pl.DataFrame],
     out: dict[str, pl.Series],
     sources: dict[str, Source],
     balance: pl.DataFrame,
@@ -161,16 +174,13 @@ def assemble(
     """The frames of the stage."""
     places = {name: (public_file(source.file), sheet_of(source)) for name, source in sources.items()}
     spread = [
-        _refused_findings(numbers, name, places[name])
-        for name, numbers in refused.items()
-        if len(numbers) and sources[name].record.parent is None
+        _refused_findings(each.filter("own"), name, places[name]) for name, each in refused.items() if each["own"].any()
     ]
     findings = pl.concat([found.table(), *spread])
-    rejected = found.blocked()
-    flagged = any(result.outcome == "failed" and result.severity == "warning" for result in found.results)
-    state = "rejected" if rejected else "accepted_with_flags" if flagged else "accepted"
+    state = state_of(found)
+    rejected, withheld = state == "rejected", state in WITHHELD
     n, accepted, quarantined, n_refused = counts_of(balance, main)
-    severities = ("blocking",) if rejected else ("warning",)
+    severities = {"rejected": ("blocking",), "waiting_for_review": ("review",)}.get(state, ("warning",))
     reasons = [result for result in found.results if result.outcome == "failed" and result.severity in severities]
     taken = [r.message.split(":")[0] for r in found.results if r.expectation == "taken_out"] if rejected else []
     kinds = [f"{RULES['identifiers'].title}: {', '.join(sorted(set(taken)))}"] if taken else []
@@ -180,8 +190,8 @@ def assemble(
         "state": state,
         "reasons": " | ".join(dict.fromkeys([*map(_reason, reasons), *kinds])),
         "n_rows": n,
-        "n_accepted": 0 if rejected else accepted,
-        "n_quarantined": n - n_refused if rejected else quarantined,
+        "n_accepted": 0 if withheld else accepted,
+        "n_quarantined": n - n_refused if withheld else quarantined,
         "n_refused": n_refused,
         "quarantine_share": quarantined / (n - n_refused) if n > n_refused else None,
         "citizen_data": manifest.engagement.is_citizen_data,
@@ -195,15 +205,41 @@ def assemble(
     ).with_columns(identity)
     return Validated(
         manifest=manifest,
-        responses=None if rejected else _responses(manifest, rows, out),
+        responses=None if withheld else _responses(manifest, rows, out),
         quarantine=quarantine.select(list(QUARANTINE.schema)).sort(QUARANTINE.key, nulls_last=True),
         results=results.select(list(VALIDATION_RESULTS.schema)).sort(VALIDATION_RESULTS.key, nulls_last=True),
         outcome=pl.DataFrame([outcome], schema=VALIDATION_OUTCOMES.schema),
         findings=findings,
         balance=balance,
-        rows=_rows_to_mend(rows, findings),
         places=places,
     )
+
+
+def decided(found: Findings, reviews: Mapping[str, str]) -> Findings:
+    """The findings after a reviewer's decisions: what was accepted is a flag, what was rejected stops the hand-in.
+
+    reviews: rule -> accept or reject. Only what waits for a person can be decided so.
+    """
+    becomes = {rule: {"accept": "warning", "reject": "blocking"}[decision] for rule, decision in reviews.items()}
+    results = [
+        replace(result, severity=becomes[result.rule_id])
+        if result.severity == "review" and result.rule_id in becomes
+        else result
+        for result in found.results
+    ]
+    severity = (
+        pl.when(pl.col("severity") == "review")
+        .then(pl.col("rule_id").replace_strict(becomes, default="review", return_dtype=pl.String))
+        .otherwise("severity")
+        .alias("severity")
+    )
+    return Findings([frame.with_columns(severity) for frame in found.frames], results)
+
+
+def state_of(found: Findings) -> str:
+    """The state that the worst failure makes: blocking before what waits for a person, and that before a flag."""
+    failed = {result.severity for result in found.results if result.outcome == "failed"}
+    return next((state for severity, state in STATE_OF.items() if severity in failed), "accepted")
 
 
 def _reason(result: Result) -> str:
@@ -225,18 +261,22 @@ def _every_rule(results: list[Result], stopped: bool) -> list[Result]:
     return [*results, *absent]
 
 
-def _refused_findings(numbers: pl.Series, name: str, place: tuple[str, str | None]) -> pl.DataFrame:
-    """Refused rows: number and rule, nothing else. Members of a refused household are counted, not listed."""
-    reason, mend = REASONS["no_consent"]
+def _refused_findings(refused: pl.DataFrame, name: str, place: tuple[str, str | None]) -> pl.DataFrame:
+    """Refused rows: number, rule and reason, nothing else. Members of a refused household are counted, not listed."""
     constant = {
-        "record": name, "file": place[0], "sheet": place[1], "column": None, "rule_id": "consent", "effect": "refused",
-        "written": None, "reason": reason, "mend": mend, "severity": "information",
+        "record": name, "file": place[0], "sheet": place[1], "column": None, "effect": "refused", "written": None,
+        "severity": "information", "details": "{}",
     }  # fmt: skip
-    return pl.DataFrame({"row_number": numbers}).select(
-        (pl.col("row_number") if column in ("row_number", "label") else pl.lit(constant[column]))
-        .cast(kind)
-        .alias(column)
-        for column, kind in FINDING.items()
+    said: dict[str, pl.Expr] = {
+        "row_number": pl.col(ROW),
+        "label": pl.col(ROW),
+        "reason_id": pl.col("reason"),
+        "rule_id": pl.col("reason").replace_strict(REFUSALS),
+        "reason": pl.col("reason").replace_strict({reason: REASONS[reason][0] for reason in REFUSALS}),
+        "mend": pl.col("reason").replace_strict({reason: REASONS[reason][1] for reason in REFUSALS}),
+    }
+    return refused.select(
+        said.get(column, pl.lit(constant.get(column))).cast(kind).alias(column) for column, kind in FINDING.items()
     )
 
 
@@ -273,18 +313,3 @@ def _responses(manifest: Manifest, rows: dict[str, Rows], out: dict[str, pl.Seri
     fixed = list(RESPONSES.schema)
     whole = pl.concat(frames, how="diagonal")
     return whole.select(*fixed, *sorted(column for column in whole.columns if column not in fixed))
-
-
-def _rows_to_mend(rows: dict[str, Rows], findings: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """By record, the rows with something to mend, as they may be shown."""
-    listed = findings.filter(pl.col("effect").is_in(["row", "cell", "note"]) & pl.col("row_number").is_not_null())
-    frames = {}
-    for name, part in rows.items():
-        labels = listed.filter(pl.col("record") == name)["label"].unique()
-        chosen = part.frame[LABEL].is_in(labels.implode())
-        places = [part.frame[LABEL].alias("label"), part.frame[ROW].alias("row_number")]
-        columns = [*places, *(series.alias(h) for h, series in part.shown.items())]
-        frame = pl.DataFrame(columns).filter(chosen)
-        if frame.height:
-            frames[name] = frame
-    return frames

@@ -1,6 +1,7 @@
 """Sensitive questions: their answers are kept only where a special protocol was in force, in all of its parts.
 
-Here: which columns of a record are sensitive, and taking them out before a row is read. Not here: what the protocol is
+Here: which columns of a record are sensitive, and taking them out before a row is read. Where the manifest claims the
+protocol, they are kept back until a person has looked at it: no machine can. Not here: what the protocol is
 (the manifest), which variables are sensitive (the question bank). What is taken out is kept nowhere: no text of these
 columns goes past the gate. Source: WHO, Putting women first: ethical and safety recommendations for research on
 domestic violence against women (2001).
@@ -19,6 +20,15 @@ RULE = "special_protocol"
 TAKEN_OUT = Column(exclude="not_used", reason="sensitive, and no special protocol was in force")
 
 
+def sensitive_columns(record: Record, mappings: Mappings) -> list[str]:
+    """The columns of a record that answer a sensitive question."""
+    return [
+        header
+        for header, column in record.columns.items()
+        if column.variable is not None and mappings.variables[column.variable].sensitive
+    ]
+
+
 def without_sensitive(
     manifest: Manifest,
     name: str,
@@ -32,16 +42,14 @@ def without_sensitive(
 
     answers: column of the instrument -> the cells of the file, for the columns that the file has.
     """
-    sensitive = [
-        header
-        for header, column in record.columns.items()
-        if column.variable is not None and mappings.variables[column.variable].sensitive
-    ]
+    sensitive = sensitive_columns(record, mappings)
     if not sensitive:
         return record
     if manifest.ethics.sensitive_answers_allowed:
-        message = f"{len(sensitive)} sensitive questions, asked under a special protocol"
-        found.result(RULE, len(sensitive), 0, expectation="protocol_in_force", record=name, message=message)
+        found.whole(
+            RULE, "sensitive_kept", file=file, record=name, severity="review", expectation="protocol_in_force",
+            n_checked=len(sensitive), n_failed=len(sensitive), n=len(sensitive),
+        )  # fmt: skip
         return record
     for header in sensitive:
         cells = answers.get(header, pl.Series(dtype=pl.String))

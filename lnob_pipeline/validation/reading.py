@@ -6,12 +6,12 @@ the tables mean is in structure.py.
 
 from __future__ import annotations
 
-from typing import Any
-
 from lnob_pipeline.mappings.models import Instrument
+from lnob_pipeline.messages.message import Message
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions.manifest import DataFile
-from lnob_pipeline.submissions.readers import ReaderError, read_file
+from lnob_pipeline.submissions.readers import Limits, ReaderError, SourceTable, read_file
+from lnob_pipeline.submissions.readers.child import ChildError
 from lnob_pipeline.submissions.readers.xlsform import SHEETS, question_types
 from lnob_pipeline.validation.cleaning import FileTable
 from lnob_pipeline.validation.findings import Findings
@@ -32,27 +32,25 @@ def read_tables(
     tables: list[FileTable] = []
     logs: list[FileTable] = []
     types: dict[str, str] = {}
+    limits = Limits.of(settings)
     for file, content in files:
         if file.role == "codebook":
             continue
         severity: Severity = "warning" if file.role == "form" else "blocking"
         name = public_file(file)
         try:
-            read = read_file(content, file)
+            read = read_file(content, file, limits)
         except ReaderError as error:
-            problem = error.problem if not looks_identifying(error.problem) else "the table cannot be read"
-            sheet = error.sheet if error.sheet in known_tables else None
-            problem = f"row {error.row}: {problem}" if error.row else problem
-            details: dict[str, Any] = {"problem": problem, "mend": error.mend}
-            found.whole("readable", "unreadable_file", file=name, sheet=sheet, severity=severity, **details)
+            _unreadable(error, name, error.sheet if error.sheet in known_tables else None, severity, found)
             continue
+        except ChildError:  # no file is at fault
+            raise
         except Exception as error:  # a library's own error may carry a cell: only its kind is passed on
-            details = {
-                "problem": f"the file does not open ({type(error).__name__})",
-                "mend": RULES["readable"].mend,
-            }
-            found.whole("readable", "unreadable_file", file=name, severity=severity, **details)
+            problem = Message("the file does not open ({kind})", {"kind": type(error).__name__})
+            mend = Message(RULES["readable"].mend)
+            found.whole("readable", "unreadable_file", file=name, severity=severity, problem=problem, mend=mend)
             continue
+        _notes(read, name, found)
         if file.role == "form":
             if "survey" in read:
                 types |= question_types(read["survey"])
@@ -65,3 +63,29 @@ def read_tables(
         into.extend((file, table) for table in read.values())
     found.result("readable", len(files), 0, expectation="files_open", message=f"{len(files)} files looked at")
     return tables, logs, types
+
+
+def _unreadable(error: ReaderError, file: str, sheet: str | None, severity: Severity, found: Findings) -> None:
+    problem = Message(error.problem_template, error.details)
+    if looks_identifying(error.problem):
+        problem = Message("the table cannot be read")
+    mend = Message(error.mend_template, error.details)
+    if error.row:
+        found.whole(
+            "readable", "unreadable_row", file=file, sheet=sheet, severity=severity, row=error.row, problem=problem,
+            mend=mend,
+        )  # fmt: skip
+    else:
+        found.whole(
+            "readable", "unreadable_file", file=file, sheet=sheet, severity=severity, problem=problem, mend=mend
+        )
+
+
+def _notes(read: dict[str, SourceTable], file: str, found: Findings) -> None:
+    """What a reader found and the partner should know, once a file."""
+    notes = {note.text: note for table in read.values() for note in table.notes}
+    for note in notes.values():
+        found.whole(
+            "readable", "reader_note", file=file, severity="information", n_failed=0, expectation="reader_note",
+            note=Message(note.template, note.details),
+        )  # fmt: skip

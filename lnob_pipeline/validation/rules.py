@@ -11,13 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Severity = Literal["blocking", "warning", "information"]
+Severity = Literal["blocking", "review", "warning", "information"]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule. blocking: a failure rejects the submission; warning: it is accepted with a flag; information: neither.
+    """A rule, and what a failure does to the submission.
 
+    blocking: it is rejected; review: it waits for a person's decision; warning: it is accepted with a flag;
+    information: nothing.
     why: one sentence for the partner; mend: what to do; example: how it looks when it is right.
     """
 
@@ -185,6 +187,30 @@ RULES: dict[str, Rule] = {
             "Correct the engagement levels in the manifest if they are wrong.",
             "design 4, collection 5",
         ),
+        Rule(
+            "conduct",
+            "warning",
+            "The interviews went as interviews go",
+            "Interviews that are far too short or all alike were perhaps not held as they should be.",
+            "Look at these interviews with the people who did them; say what you found, and correct or leave out rows.",
+            "an interview of 35 minutes, reviewed and approved in the survey tool",
+        ),
+        Rule(
+            "form_logic",
+            "warning",
+            "The answers follow the rules of the form",
+            "A form asks a question only of those it concerns, and says which answers are possible.",
+            "Compare the row with the paper form, and send the version of the form that was used.",
+            "no answer to a question that the form skips",
+        ),
+        Rule(
+            "applicable_law",
+            "information",
+            "The law on personal data is named",
+            "The law of the country says who must agree, and how long data may be kept.",
+            "Nothing, unless your lawyer tells you of another law; then write to the secretariat.",
+            "Kenya, Data Protection Act, 2019",
+        ),
     )
 }
 
@@ -206,6 +232,8 @@ REASONS: dict[str, tuple[str, str]] = {
         "check the affirmative codes in the manifest (consent.affirmative) against the data",
     ),
     "unreadable_file": ("{problem}", "{mend}"),
+    "unreadable_row": ("row {row}: {problem}", "{mend}"),
+    "reader_note": ("{note}", "nothing, if this is right; else save the file again as the manifest says"),
     "too_many_rows": (
         "the file has {rows} rows and at most {limit} are read",
         "divide the hand-in into several, for example one for each area",
@@ -273,7 +301,7 @@ REASONS: dict[str, tuple[str, str]] = {
         "send the approval that was in force, or correct the date",
     ),
     "young_respondent": (
-        "the respondent is below 18 and the manifest says that no minors were interviewed",
+        "the respondent is below {age} and the manifest says that no minors were interviewed",
         "correct the age, or fill in minors_interviewed and guardian_consent in the manifest",
     ),
     "sensitive_taken_out": (
@@ -331,6 +359,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "the answers in this cell can be told apart in two ways, because answers hold what stands between them",
         "export with a column for each option, or with codes (XML values) and not labels",
     ),
+    "other_label": (
+        "the file itself gives this code another meaning than the questionnaire has, so it was not taken",
+        "look at the labels of the codes in your file; if the codes of the questionnaire were changed, tell us",
+    ),
     "no_tick": (
         "an option column holds something that is neither a tick (1, TRUE) nor none (0, FALSE)",
         "write 1 or 0, or export again",
@@ -351,6 +383,15 @@ REASONS: dict[str, tuple[str, str]] = {
     "no_row_of_log": (
         "the column with the ids that the cleaning log names rows by is not in the data",
         "name it in the manifest (corrections.identifier)",
+    ),
+    "workbook_of_other_file": (
+        "the feedback workbook was made for another file than the one that is handed in with it, so it was not applied",
+        "hand in the same data file again, with the workbook; if you changed the data file itself, leave the workbook "
+        "out and ask for new feedback",
+    ),
+    "part_of_a_row": (
+        "{n} rows of the feedback workbook are parts of one row of your file and cannot be left out one by one",
+        "delete the answer instead, or correct the row in your file",
     ),
     "unknown_action": (
         "the action of this line is none of those that the manifest names, so the line was not applied",
@@ -385,6 +426,32 @@ REASONS: dict[str, tuple[str, str]] = {
     "ambiguous_number": (
         "could be a number with thousands or with a decimal comma",
         "write 1234 or 1.234",
+    ),
+    "bracketed_number": (
+        "a number in brackets: in survey tables that means few cases, in accounts a number below zero",
+        "write the number without brackets, with a minus sign if it is below zero",
+    ),
+    "percent_sign": (
+        "a number with a percent sign, which could stand for a whole number or for a part of one",
+        "write the number without the sign, in the unit of the question",
+    ),
+    "mixed_shares": (
+        "{signs} answers have a percent sign and {parts} are parts of one, so the column is in two units",
+        "write all answers of the column in the unit of the question, without a percent sign",
+    ),
+    "date_for_code": (
+        "a date stands here, and the question has none: a spreadsheet program seems to have changed the answer "
+        "{proposal}; nothing was changed back",
+        "format the column as text, write the answer again, and save",
+    ),
+    "look_alike_letters": (
+        "not an answer of this question: a letter of another alphabet that looks the same stands in it; the answer may "
+        "be {proposal}",
+        "write the answer again with the letters of the questionnaire",
+    ),
+    "two_digit_year": (
+        "the year has two digits, so the date can be read in several ways and calendars",
+        "write the year with four digits, for example 2019-05-27",
     ),
     "not_a_date": ("not a date that can be read in one way only", "write year-month-day, for example 2019-05-27"),
     "out_of_range": ("not possible: {bounds}", "correct the number, or use the code for don't know"),
@@ -425,6 +492,108 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "nothing_accepted": ("no row could be accepted", "mend the rows that are listed and hand in again"),
     "unexpected": ("{failed} of {n} did not meet the expectation {expectation}", "compare the column with the form"),
+    "sharing_refused": (
+        "the person did not agree that the answers are shared, so the row was not read further",
+        "nothing, if it was refused; if it was forgotten to note it, correct the answer",
+    ),
+    "no_guardian_consent": (
+        "a minor answered and no guardian's consent is noted, so the row was not read further",
+        "nothing, if no guardian agreed; if it was forgotten to note it, correct the answer",
+    ),
+    "no_privacy": (
+        "sensitive questions were answered and it is not noted that nobody else could hear, so the row was not read",
+        "nothing, if it was not private; if it was forgotten to note it, correct the answer",
+    ),
+    "no_scope_question": (
+        "the manifest names the column {column} for consent, and it is not in the data, so no row was read further",
+        "send the column, or correct its name in the manifest",
+    ),
+    "no_scope_column": (
+        "the manifest names the column {column} for consent, and it is not in the data: nobody counts as having agreed",
+        "send the column, or correct its name in the manifest",
+    ),
+    "sensitive_kept": (
+        "{n} sensitive questions were asked under a special protocol; a person looks at the protocol before they count",
+        "send the protocol to the secretariat, if you have not done so",
+    ),
+    "young_children": (
+        "{n} people below {age} years answered for themselves; a person looks at how they were protected",
+        "send the secretariat what the ethics approval says about children",
+    ),
+    "no_law_known": (
+        "the law on personal data of {country} is not in the register; guardians consent below {age} years",
+        "nothing; the secretariat completes the register",
+    ),
+    "ends_before_start": ("the interview ends before it starts", "correct the times, or set the clock of the device"),
+    "short_interview": (
+        "the interview took less than {minutes} minutes, a third of what is usual here ({median} minutes)",
+        "ask the interviewer what happened; leave the row out if the questions were not all asked",
+    ),
+    "answers_alike": (
+        "the interviews of one interviewer agree in more than {share} of 100 answers",
+        "visit some of these households again; leave rows out that were not asked",
+    ),
+    "rejected_in_tool": (
+        "the row was rejected in the survey tool",
+        "approve the row in the survey tool, if it is right, and export again",
+    ),
+    "not_approved_in_tool": (
+        "the row is not approved in the survey tool, and the manifest asks for approved rows only",
+        "approve the row in the survey tool, if it is right, and export again",
+    ),
+    "doubtful_in_tool": (
+        "the row is on hold, or has issues, in the survey tool",
+        "decide on the row in the survey tool and export again",
+    ),
+    "same_answers": (
+        "another row has the same answers to all {questions} questions",
+        "delete the copy; leave it if these are two people who answered alike",
+    ),
+    "undeclared_sentinel": (
+        "the number looks like a code for don't know or refused, and the questionnaire does not say so",
+        "tell us what the code means, or leave the cell empty",
+    ),
+    "ages_heaped": (
+        "many ages end in 0 or 5 (Whipple's index {index}, where 100 is none and 500 is all)",
+        "ask for the year of birth, or for an event of that time, when people are not sure of their age",
+    ),
+    "share_among_percentages": (
+        "the number is between 0 and 1, and others in this column are percentages up to 100",
+        "write all of them as percentages, 45 and not 0.45",
+    ),
+    "area_without_rows": (
+        "the manifest claims areas that no accepted row comes from ({areas})",
+        "take the areas out of geography.admin1 in the manifest, or send their rows",
+    ),
+    "national_claim": (
+        "the manifest speaks for the whole country, and the rows come from {n} of {total} first-level areas; how many "
+        "people live in them is not known here",
+        "name the areas in geography.admin1, unless the sample was drawn from the whole country",
+    ),
+    "few_cases": (
+        "{n} groups in {column} have fewer than {least} rows; no number is shown for them",
+        "nothing for this hand-in; plan more interviews in these groups next time",
+    ),
+    "breaks_constraint": (
+        "the answer is not possible by the rule of the form",
+        "correct the answer; if the form was changed later, send the version that was used",
+    ),
+    "answered_though_skipped": (
+        "the form skips this question here, and there is an answer",
+        "correct this answer or the one that decides about it",
+    ),
+    "required_without_answer": (
+        "the form requires an answer here, and there is none",
+        "fill in the answer, or its code for don't know",
+    ),
+    "other_form": (
+        "{n} of {checked} answers to {column} break the rules of the form, so that it is probably another version",
+        "send the version of the form that was used",
+    ),
+    "corrections_explained": (
+        "{explained} of {n} corrections say why; who decided: {roles}",
+        "add the columns reason and decided_by to your cleaning log",
+    ),
 }
 """Reason and mending for each kind of finding; {…} are filled with names and counts, never with a cell."""
 
@@ -442,7 +611,12 @@ NEXT = {
     "rejected": "Nothing of this version is used. Mend what is listed first as 'blocks' and hand in again. "
     "An earlier version that was accepted stays in use.",
 }
-SEVERITIES = {"blocking": "blocks", "warning": "accepted with a flag", "information": "for information"}
+SEVERITIES = {
+    "blocking": "blocks",
+    "review": "a person decides",
+    "warning": "accepted with a flag",
+    "information": "for information",
+}
 EFFECTS = {
     "submission": "the whole hand-in",
     "row": "row left out",
@@ -454,18 +628,36 @@ WORKBOOK = {
     "summary": "Summary",
     "to_mend": "To mend",
     "rows": "Your rows",
-    "submission": "Submission",
     "state": "Result",
-    "title": "Title",
     "rows_in": "{accepted} of {rows} rows are in",
     "quarantined": "Rows left out and listed: {n}",
     "refused": "Rows without consent: {n}; their answers were not read and are kept nowhere",
+    "progress": "{mended} of {before} faults of your last hand-in are mended, {new} are new",
     "next": "What happens next",
     "reasons": "Why",
+    "again": "How to hand in the mended rows",
+    "again_rows": "In the sheets with your rows, write the right answer into the coloured cells. To leave a row out, "
+    "choose the word in its second column. Change nothing else; what you do not change stays as it is.",
+    "again_files": "Save this workbook as .xlsx and put it beside your files, which stay as they were. Add it to the "
+    "list of files in the manifest: role corrections, format feedback_xlsx. Then hand in the folder again.",
     "identifiers": "What was taken out because it says who a person is",
+    "taken_out": "{column}: {kind}, {n} cells",
+    "not_read": "Rows that were not read (numbers only)",
     "rules": "All rules",
-    "mend_columns": "Severity|What|Where|How often|What is written|What is wrong|Why it matters|How to mend|Example",
-    "rows_columns": "Sheet|Row|What to do",
+    "mend_severity": "Severity",
+    "mend_title": "What",
+    "mend_where": "Where",
+    "mend_n": "How often",
+    "mend_written": "What is written",
+    "mend_what": "What is wrong",
+    "mend_why": "Why it matters",
+    "mend_how": "How to mend",
+    "mend_example": "Example",
+    "mend_english": "In English",
+    "row": "Row in your file",
+    "leave_out_column": "Leave this row out?",
+    "leave_out": "leave out",
+    "todo": "What to mend here",
     "whole_row": "whole row",
     "whole_submission": "whole hand-in",
     "where_file": "file {name}",
@@ -475,14 +667,18 @@ WORKBOOK = {
     "not_shown": "(not shown)",
     "more_kinds": "{n} more kinds are not listed here; mend these first",
     "more_rows": "{n} more rows are not shown; mend the same things there",
-    "refused_rows": "Rows without consent (numbers only): {numbers}",
     "and_more": "{shown} and {n} more",
     "header_note": "Columns that say who a person is and free texts are not repeated here.",
     "nothing": "Nothing to mend.",
     "passed": "right",
     "failed": "to mend",
     "not_applicable": "not asked of this hand-in",
+    "draft": "This translation is a draft; the English text counts.",
+    "short_kind": "{number}. {what} ({where}): {mend}",
+    "short_brief": "{number}. {what} ({where})",
+    "short_full": "The feedback workbook lists all.",
 }
+"""Words of the feedback, in the workbook and in the short text."""
 KINDS = {
     "name": "a name",
     "phone": "a phone number",

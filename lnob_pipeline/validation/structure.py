@@ -19,7 +19,7 @@ from lnob_pipeline.tables import RESPONSES
 from lnob_pipeline.validation.answers import Answers, options_of, read_answers, rows_of_ticks
 from lnob_pipeline.validation.cleaning import FileTable, tables_of
 from lnob_pipeline.validation.columns import VERSION, Headers, find_headers, is_system
-from lnob_pipeline.validation.findings import FINDING, KEY, LABEL, PARENT, ROW, Findings
+from lnob_pipeline.validation.findings import KEY, LABEL, PARENT, ROW, Findings
 from lnob_pipeline.validation.normalise import tidy, tidy_text
 from lnob_pipeline.validation.privacy import (
     NOT_SHOWN,
@@ -31,7 +31,6 @@ from lnob_pipeline.validation.privacy import (
     public_file,
     public_words,
 )
-from lnob_pipeline.validation.rules import REASONS
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def find_records(
         file, table = places[name]
         options = options_of(record, instrument)
         headers = find_headers(record, table.frame.columns, options, rows_of_ticks(table.frame) if options else set())
-        answers = read_answers(record, instrument, table.frame, headers)
+        answers = read_answers(record, instrument, table.frame, headers, table.value_labels)
         sources[name] = source = Source(record, table, file, headers, answers)
         _absent_columns(name, source, instrument, form_types, found)
         _unknown_columns(name, source, found)
@@ -164,11 +163,11 @@ def _unknown_columns(name: str, source: Source, found: Findings) -> None:
             continue
         column = public_column(header, place, source.record.columns)
         unknown.append(column)
-        values = (name, public_file(source.file), sheet_of(source), None, column, "structure", "submission", None)
         question = source.headers.elsewhere.get(header)
-        why, mend = REASONS["column_elsewhere" if question else "unknown_column"]
-        texts = (why.format(question=question), mend, "warning", None)
-        found.frames.append(pl.DataFrame([(*values, *texts)], schema=FINDING, orient="row"))
+        found.finding(
+            "structure", "column_elsewhere" if question else "unknown_column", file=public_file(source.file),
+            sheet=sheet_of(source), column=column, record=name, severity="warning", question=question,
+        )  # fmt: skip
     found.result(
         "structure", source.table.frame.width, len(unknown), expectation="columns_known", record=name,
         severity="warning",

@@ -208,6 +208,8 @@ def judge(mappings: Mappings) -> Callable[..., Validated]:
         great_expectations: bool = False,
         base_manifest: dict[str, Any] = MANIFEST,
         base_instrument: dict[str, Any] = INSTRUMENT,
+        reviews: dict[str, str] | None = None,
+        linkage_key: bytes | None = None,
     ) -> Validated:
         said = Manifest.model_validate(merged(base_manifest, manifest or {}))
         form = Instrument.model_validate(merged(base_instrument, instrument or {}))
@@ -218,7 +220,14 @@ def judge(mappings: Mappings) -> Callable[..., Validated]:
         } | (contents or {})
         files = [(file, data[file.path]) for file in said.files]
         return validate(
-            said, "0" * 64, files, known, settings or Settings.load(), great_expectations=great_expectations
+            said,
+            "0" * 64,
+            files,
+            known,
+            settings or Settings.load(),
+            great_expectations=great_expectations,
+            reviews=reviews,
+            linkage_key=linkage_key,
         )
 
     return run

@@ -14,7 +14,7 @@ import pytest
 from lnob_pipeline.mappings.load import load_mappings
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions.manifest import parse_manifest
-from lnob_pipeline.validation.feedback import feedback_workbook
+from lnob_pipeline.validation.feedback_workbook import feedback_workbook
 from lnob_pipeline.validation.gate import validate
 
 SETTINGS = Settings.load()

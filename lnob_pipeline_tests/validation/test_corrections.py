@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lnob_pipeline.submissions.manifest import Corrections, DataFile
 from lnob_pipeline.submissions.readers import SourceTable, read_file
 from lnob_pipeline.validation.corrections import Corrected, apply_log, log_lines
-from lnob_pipeline.validation.feedback import feedback_workbook
+from lnob_pipeline.validation.feedback_workbook import feedback_workbook
 from lnob_pipeline.validation.gate import Validated
 from lnob_pipeline_tests.validation.conftest import MANIFEST, csv_bytes, good_households, good_persons
 
@@ -158,6 +158,7 @@ def test_a_hand_in_with_a_cleaning_log(judge: Callable[..., Validated]) -> None:
         ("change_response", "minutes", 1, 0, "passed"),
         ("change_response", "phone", 1, 0, "passed"),
         ("consent_not_changed", None, 1, 1, "failed"),
+        ("corrections_explained", None, 4, 0, "passed"),
         ("other_than_expected", None, 1, 1, "failed"),
         ("remove_row", None, 1, 0, "passed"),
     ]
@@ -168,11 +169,21 @@ def test_a_hand_in_with_a_cleaning_log(judge: Callable[..., Validated]) -> None:
     ]
 
 
+def test_who_decided_and_whether_they_say_why_is_recorded(judge: Callable[..., Validated]) -> None:
+    who = ["Supervisor", "data manager", "Mama Wanjiku", "supervisor", "enumerator", ""]
+    lines = [line | {"decided_by": role} for line, role in zip(LOG, who, strict=True)]
+    (told,) = judged(judge, lines).results.filter(expectation="corrections_explained")["message"]
+    # Of six lines four were applied; two of them give a reason; a name is no role.
+    assert told == "2 of 4 corrections say why; who decided: data_manager 1, enumerator 1, supervisor 1"
+
+
 def test_nothing_of_a_log_is_told(judge: Callable[..., Validated]) -> None:
     validated = judged(judge, LOG)
-    frames = [validated.results, validated.findings, validated.quarantine, validated.outcome, *validated.rows.values()]
+    frames = [validated.results, validated.findings, validated.quarantine, validated.outcome]
     text = " ".join(str(frame.to_dicts()) for frame in frames)
-    for secret in ("Wanjiku", "711 111", "700 000 007", "712 345", "'99'", "'80'", "Invented"):
+    assert "'80'" not in text  # the answer as corrected stands in the partner's own rows alone
+    text += " ".join(str(frame.to_dicts()) for frame in validated.rows.values())
+    for secret in ("Wanjiku", "711 111", "700 000 007", "712 345", "'99'", "Invented"):
         assert secret not in text
     import io
     import zipfile

@@ -148,8 +148,8 @@ def test_several_scores_of_one_row_are_judged_one_by_one(card, monkeypatch):
 
     from lnob_pipeline.validation import reading
 
-    def unpivoted(content, file):
-        tables = real(content, file)
+    def unpivoted(content, file, *limits):
+        tables = real(content, file, *limits)
         name = next(iter(tables))
         if name == "scores":  # as a reader of a card gives them: all groups of one line bear its number
             table = tables[name]

@@ -76,24 +76,25 @@ def several_of(xml: dict[str, list[list[str]]], labels: dict[str, list[list[str]
 
 
 @pytest.fixture(scope="module")
-def judged(mappings: Mappings) -> Callable[[str, str], Validated]:
-    """judged(form, export) -> Validated; each export is judged once."""
+def judged(mappings: Mappings) -> Callable[..., Validated]:
+    """judged(form, export, what the review in the survey tool decides) -> Validated; each is judged once."""
     forms: dict[str, Form] = {}
-    results: dict[tuple[str, str], Validated] = {}
+    results: dict[tuple[str, ...], Validated] = {}
 
-    def run(name: str, export: str) -> Validated:
+    def run(name: str, export: str, tool_review: str = "leave_out_rejected") -> Validated:
         if name not in forms:
             xml, labels = (sheets((EXPORTS / f"{name}.{kind}.xlsx").read_bytes()) for kind in ("xml", "labels"))
             forms[name] = form_of(name, xml, labels, several_of(xml, labels))
-        if (name, export) not in results:
+        if (name, export, tool_review) not in results:
             path = EXPORTS / f"{name}.{export}"
             manifest = manifest_of(forms[name], f"{name}{path.suffix}", suffix_of(export))
+            manifest = manifest.model_copy(update={"tool_review": tool_review})
             files = [(manifest.files[0], path.read_bytes())]
             known = mappings_of(mappings, forms[name])
-            results[name, export] = validate(
+            results[name, export, tool_review] = validate(
                 manifest, "0" * 64, files, known, Settings.load(), great_expectations=False
             )
-        return results[name, export]
+        return results[name, export, tool_review]
 
     return run
 
@@ -105,9 +106,9 @@ def table(validated: Validated) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_the_form_is_read_with_its_answers(judged: Callable[[str, str], Validated], name: str) -> None:
+def test_the_form_is_read_with_its_answers(judged: Callable[..., Validated], name: str) -> None:
     """The export that the others are compared with is whole: every mapped column that has cells has answers."""
-    whole = judged(name, "xml.xlsx")
+    whole = judged(name, "xml.xlsx", "ignore")  # some rows were not approved in the survey tool
     rows = sheets((EXPORTS / f"{name}.xml.xlsx").read_bytes())
     assert table(whole).height == sum(len(sheet) - 1 for sheet in rows.values())
     for sheet in rows.values():
@@ -120,7 +121,7 @@ def test_the_form_is_read_with_its_answers(judged: Callable[[str, str], Validate
 @pytest.mark.parametrize("export", OTHERS)
 @pytest.mark.parametrize("name", FORMS)
 def test_every_export_gives_the_same_responses_or_says_what_it_lost(
-    judged: Callable[[str, str], Validated], name: str, export: str
+    judged: Callable[..., Validated], name: str, export: str
 ) -> None:
     whole, other = judged(name, "xml.xlsx"), judged(name, export)
     if (loss := LOSSES.get((name, export))) is not None:
@@ -137,11 +138,28 @@ def test_every_export_gives_the_same_responses_or_says_what_it_lost(
         assert said["reason"].to_list() == [f"no row has an answer to {question}"]
 
 
-def test_what_the_tables_do_not_have_is_said_of_the_json(judged: Callable[[str, str], Validated]) -> None:
+def test_what_the_tables_do_not_have_is_said_of_the_json(judged: Callable[..., Validated]) -> None:
     """A question that was moved into a group, and a count of turns, are columns of their own there."""
     moved = judged("all_geo_types", "api_v2_results.json").findings
     said = moved.filter(pl.col("reason").str.contains("bears the name of the question"))
     assert sorted(said["column"]) == ["geo_group/Shape", "geo_group/Trace"]
     counted = judged("nested_grouped_repeatable", "api_v2_results.json").findings
+    counted = counted.filter(pl.col("rule_id") == "structure")
     assert counted["reason"].to_list() == ["the column is not in the questionnaire and was left out"]
     assert table(judged("nested_grouped_repeatable", "api_v2_results.json"))["record"].n_unique() == 4
+
+
+def test_rows_not_approved_in_kobotoolbox_are_out_with_their_repeats_in_every_export(
+    judged: Callable[..., Validated],
+) -> None:
+    name = "nested_grouped_repeatable"
+    for export in ("xml.xlsx", "labels.xlsx", "api_v2_results.json"):
+        kept = judged(name, export)
+        told = kept.findings.filter(pl.col("reason_id") == "rejected_in_tool")
+        assert told.height > 0 and set(told["effect"]) == {"row"}, export
+        line = kept.balance
+        assert (line["n_rows"] == line["n_accepted"] + line["n_quarantined"] + line["n_refused"]).all()
+        assert (
+            line["n_quarantined"].sum()
+            == judged(name, export, "ignore").balance["n_accepted"].sum() - table(kept).height
+        )

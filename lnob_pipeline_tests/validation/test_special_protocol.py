@@ -16,13 +16,15 @@ from lnob_pipeline.mappings.models import Instrument
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions.manifest import Manifest
 from lnob_pipeline.tables import VALIDATION_RESULTS
-from lnob_pipeline.validation.feedback import feedback_workbook
+from lnob_pipeline.validation.feedback_workbook import feedback_workbook
 from lnob_pipeline.validation.gate import Validated
 from lnob_pipeline.warehouse import connect
 from lnob_pipeline_tests.validation.conftest import INSTRUMENT, MANIFEST, good_households, good_persons, merged
 
 Judge = Callable[..., Validated]
 Row = dict[str, str]
+LOOKED_AT = {"special_protocol": "accept"}
+"""What a reviewer decided: no machine can tell whether a protocol was followed."""
 PROTOCOL = ("special_protocol", "one_per_hh", "privacy_obtained", "referral_list", "interviewer_trained")
 COLUMN = {
     "variable": "partner_slapped",
@@ -70,12 +72,12 @@ def test_without_one_part_of_the_protocol_the_answers_are_kept_nowhere(judge: Ju
 
 
 def test_under_the_whole_protocol_they_are_kept_and_checked(judge: Judge) -> None:
-    result = judge(persons=answered(), instrument=FORM, manifest=protocol())
+    result = judge(persons=answered(), instrument=FORM, manifest=protocol(), reviews=LOOKED_AT)
     assert result.responses is not None
     kept = result.responses.filter(pl.col("slapped").is_not_null())["slapped"]
     assert kept.filter(kept == "zx-year").len() == 8
     (line,) = result.results.filter(pl.col("rule_id") == "special_protocol").to_dicts()
-    assert line["outcome"] == "passed"
+    assert (line["outcome"], line["severity"]) == ("failed", "warning")  # a person accepted what waited
     unknown = result.quarantine.filter((pl.col("column") == "slapped") & (pl.col("rule_id") == "codes"))
     assert unknown.height == 8
 
@@ -104,7 +106,7 @@ def test_estimates_of_what_was_taken_out_stay_out(judge: Judge, absent: tuple[st
     mappings: Mappings = dataclasses.replace(whole, instruments={form.instrument: form}, indicators={"16.9.1": changed})
     manifest = Manifest.model_validate(merged(MANIFEST, protocol(*absent)))
     rows = [row | {"eligible": "1"} for row in good_households()]
-    result = judge(rows, answered(), manifest=protocol(*absent), instrument=FORM | eligible)
+    result = judge(rows, answered(), manifest=protocol(*absent), instrument=FORM | eligible, reviews=LOOKED_AT)
     assert result.responses is not None
     with connect(threads=1) as connection:
         found = harmonise(connection, form, result.responses, mappings, 1.0)

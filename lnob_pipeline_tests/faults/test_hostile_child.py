@@ -1,0 +1,187 @@
+"""The process that reads files: what it gives back, and what it keeps from the pipeline."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import xlsxwriter
+
+from lnob_pipeline.submissions.manifest import DataFile, parse_manifest
+from lnob_pipeline.submissions.readers import Limits, ReaderError, SourceTable, child, read_file, read_here
+
+CSV = DataFile(path="answers.csv", role="data", format="csv", delimiter=",")
+SMALL = b"a,b\n1,x\n"
+LARGE = b"a,b,c,d\n" + b'1,"he said ""yes""",42,x\n' * 400_000
+"""Enough quotes to take a second or more, on any machine."""
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """A child of this test alone."""
+    while child._children:
+        child._children.pop().end()
+    yield
+
+
+def pid() -> int:
+    """The child that waits for the next file."""
+    return child._children[0].process.pid
+
+
+def same(left: dict[str, SourceTable], right: dict[str, SourceTable]) -> bool:
+    parts = ("name", "file", "sheet", "labels", "value_labels", "missing_codes", "notes")
+    return list(left) == list(right) and all(
+        left[name].frame.equals(right[name].frame)
+        and left[name].frame.schema == right[name].frame.schema
+        and left[name].row_numbers.equals(right[name].row_numbers)
+        and [getattr(left[name], part) for part in parts] == [getattr(right[name], part) for part in parts]
+        for name in left
+    )
+
+
+def test_every_bundled_file_reads_as_in_process(root: Path) -> None:
+    formats = set()
+    for manifest in sorted((root / "data" / "submissions").glob("*/*/submission.yaml")):
+        for file in parse_manifest(manifest.read_bytes(), manifest.name).files:
+            content = (manifest.parent / file.path).read_bytes()
+            assert same(read_file(content, file), read_here(content, file)), file
+            formats.add(file.format)
+    assert {"kobo_xlsx", "spss", "stata", "odk_zip", "csv", "score_card"} <= formats
+
+
+def test_an_error_comes_back_with_all_its_parts() -> None:
+    with pytest.raises(ReaderError) as apart:
+        read_file(b"a,b\n1,2\n1,2,3\n", CSV)
+    with pytest.raises(ReaderError) as here:
+        read_here(b"a,b\n1,2\n1,2,3\n", CSV)
+    assert vars(apart.value) == vars(here.value) and str(apart.value) == str(here.value)
+    assert apart.value.row == 3 and apart.value.details["cells"] == 3
+
+
+def test_one_child_reads_file_after_file_and_survives_bad_ones() -> None:
+    read_file(SMALL, CSV)
+    first = pid()
+    with pytest.raises(ReaderError):
+        read_file(b"PK\x03\x04", CSV)
+    assert read_file(SMALL, CSV)["answers"].frame.rows() == [("1", "x")] and pid() == first
+
+
+def test_too_much_memory_is_refused_and_the_next_file_is_read() -> None:
+    with pytest.raises(ReaderError, match=r"more memory than one file may take \(10 MB\)"):
+        read_file(LARGE, CSV, Limits(memory_bytes=10_000_000))
+    assert read_file(SMALL, CSV)
+
+
+def test_an_engine_that_aborts_ends_the_child_alone() -> None:
+    """The last corner of a sheet makes the engine ask for 549 GB; the limit on cells, which catches it, is lifted."""
+    stream = io.BytesIO()
+    with xlsxwriter.Workbook(stream, {"in_memory": True}) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["a", "b"])
+        sheet.write(1_048_575, 16_383, "x")
+    file = DataFile(path="a.xlsx", role="data", format="xlsx")
+    with pytest.raises(ReaderError, match="more memory"):
+        read_file(stream.getvalue(), file, Limits(cells=10**12))
+    assert read_file(SMALL, CSV)
+
+
+def test_too_much_time_is_refused_and_the_next_file_is_read() -> None:
+    started = time.monotonic()
+    with pytest.raises(ReaderError, match="within 1 seconds"):
+        read_file(LARGE * 20, CSV, Limits(seconds=1, memory_bytes=20_000_000_000))
+    assert time.monotonic() - started < 15
+    assert read_file(SMALL, CSV)
+
+
+@pytest.mark.parametrize(
+    ("end", "words"), [(signal.SIGSEGV, "breaks the program"), (signal.SIGKILL, "more memory")], ids=["crash", "kernel"]
+)
+def test_a_child_that_dies_while_reading_is_told_of_as_a_file_that_cannot_be_read(end: int, words: str) -> None:
+    read_file(SMALL, CSV)
+    killer = threading.Timer(0.2, os.kill, (pid(), end))
+    killer.start()
+    with pytest.raises(ReaderError, match=words):
+        read_file(LARGE * 20, CSV, Limits(memory_bytes=20_000_000_000))
+    killer.join()
+    assert read_file(SMALL, CSV)
+
+
+def test_a_child_that_died_while_it_waited_is_replaced() -> None:
+    read_file(SMALL, CSV)
+    first = pid()
+    os.kill(first, signal.SIGKILL)
+    child._children[0].process.wait()
+    assert read_file(SMALL, CSV) and pid() != first
+
+
+def test_a_child_that_has_grown_is_not_used_again() -> None:
+    read_file(SMALL, CSV)
+    first = pid()
+    wide = b"a,b\n" + (b"x" * 900_000 + b",1\n") * 350
+    assert read_file(wide, CSV)["answers"].frame.height == 350
+    read_file(SMALL, CSV)
+    assert pid() != first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is of Linux")
+def test_the_child_knows_no_secret_and_leaves_no_image_of_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LNOB_KOBO_TOKEN", "a-very-secret-token")
+    read_file(SMALL, CSV)
+    process = Path("/proc", str(pid()))
+    assert b"secret" not in (process / "environ").read_bytes()
+    assert b"secret" not in (process / "cmdline").read_bytes()
+    core = next(line for line in (process / "limits").read_text().splitlines() if line.startswith("Max core file size"))
+    assert core.split()[4] == "0"
+    assert (process / "oom_score_adj").read_text().strip() == "1000"
+    assert (process / "cwd").readlink() == Path("/")
+    places = {(process / "fd" / name).readlink().as_posix() for name in ("0", "1", "2")}
+    assert places == {"/dev/null"}
+
+
+def test_the_child_ends_with_its_parent() -> None:
+    code = (
+        "import os\nfrom lnob_pipeline.submissions.manifest import DataFile\n"
+        "from lnob_pipeline.submissions.readers import child, read_file\n"
+        "read_file(b'a,b\\n1,2\\n', DataFile(path='a.csv', role='data', format='csv'))\n"
+        "print(child._children[0].process.pid, flush=True)\nos._exit(1)\n"
+    )
+    root = Path(child.__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=root, check=False
+    )
+    orphan = Path("/proc", done.stdout.strip())
+    for _ in range(100):
+        if not orphan.exists() or "Z" in (orphan / "stat").read_text().split()[2]:
+            return
+        time.sleep(0.1)
+    pytest.fail("the child still lives")
+
+
+def test_several_threads_get_their_own_tables() -> None:
+    found: dict[int, list[tuple[object, ...]]] = {}
+
+    def read(number: int) -> None:
+        found[number] = read_file(b"a,b\n%d,x\n" % number, CSV)["answers"].frame.rows()
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {number: [(str(number), "x")] for number in range(8)}
+
+
+def test_a_limit_of_cells_holds_for_every_format() -> None:
+    with pytest.raises(ReaderError, match="4 cells, at most 3"):
+        read_file(b"a,b\n1,2\n3,4\n", CSV, Limits(cells=3))
+    with pytest.raises(ReaderError, match="columns, at most 1"):
+        read_file(SMALL, CSV, Limits(columns=1))
