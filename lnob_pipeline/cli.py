@@ -347,7 +347,7 @@ def lint(
 ) -> None:
     """Check the mapping files; every finding says file and line."""
     from lnob_pipeline.mappings.lint import lint as find
-    from lnob_pipeline.mappings.lint import write_inventory, write_schemas
+    from lnob_pipeline.mappings.lint import notes, write_inventory, write_schemas
 
     folder = Settings.load().mappings
     try:
@@ -364,6 +364,8 @@ def lint(
         out.print(finding, markup=False, highlight=False, soft_wrap=True)
     if findings:
         raise typer.Exit(NOT_ACCEPTED)
+    for note in notes(mappings):
+        out.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     out.print(
         f"{len(mappings.variables) + len(mappings.derived)} variables, {len(mappings.indicators)} indicators, "
         f"{len(mappings.instruments)} instruments: nothing to mend"

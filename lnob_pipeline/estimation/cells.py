@@ -64,13 +64,13 @@ class Layer:
         """The number of clusters of each pair in which the count `name` is above zero."""
         return self.by_pair(self.table.present(name, self.stage))
 
-    def of_members(self, pairs: Array) -> Array:
-        """The value of its pair for each member of a run (0 outside of the domains)."""
-        return np.repeat(np.append(pairs, 0.0)[self.pair], self.runs.length)
+    def of_runs(self, domains: Array) -> Array:
+        """The value of its domain for each run (0 outside of the domains)."""
+        return np.append(domains, 0.0)[self.domain]
 
     def of_cells(self, domains: Array) -> Array:
         """The value of its domain for each cell (0 outside of the domains)."""
-        return np.repeat(np.append(domains, 0.0)[self.domain], self.runs.cells)
+        return np.repeat(self.of_runs(domains), self.runs.cells)
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,7 @@ class Cells:
         self.sample, self.breakdowns = sample, [tuple(breakdown) for breakdown in breakdowns]
         self.fields = Fields(sample)
         self._divisions: list[Division] = []
+        self._totals: dict[str, Array] = {}
         self.offset: list[int] = []
         start = 0
         for breakdown in self.breakdowns:
@@ -130,7 +131,7 @@ class Cells:
     def _wanting(self, names: Names) -> Names:
         """`names`, as before; cells that lack a column will be made again."""
         if self._divisions and self._divisions[0].table.lacks_columns:
-            self._divisions = []
+            self._divisions, self._totals = [], {}
         return names
 
     # Making
@@ -200,11 +201,11 @@ class Cells:
     def _domains(self, index: int, table: Table, runs: Runs) -> Codes:
         """The number of the domain of each run in breakdown `index`; -1 where it has no value of a column."""
         unit = table.unit[runs.first_cell]
-        levels = table.levels(table.code[runs.first_cell])
+        code = np.searchsorted(table.codes, table.code[runs.first_cell])
         number, outside = np.zeros(unit.size, dtype=np.int64), np.zeros(unit.size, dtype=bool)
         for column in self.breakdowns[index]:
             known = self._levels(column)
-            level = levels[column] if column in levels else self.sample.units.levels[column][unit]
+            level = table.levels[column][code] if column in table.by else self.sample.units.levels[column][unit]
             outside |= (level < 0) | (level >= known)
             number = number * max(1, known) + level
         return np.where(outside, -1, number + self.offset[index])
@@ -212,11 +213,11 @@ class Cells:
     # Sums
 
     @property
-    def by_table(self) -> list[list[Division]]:
-        """The divisions, those together that have the same table."""
-        tables: dict[tuple[str, ...], list[Division]] = {}
+    def by_table(self) -> list[tuple[Table, list[Division]]]:
+        """The tables, each with the divisions that have it."""
+        tables: dict[tuple[str, ...], tuple[Table, list[Division]]] = {}
         for division in self.divisions:
-            tables.setdefault(division.table.by, []).append(division)
+            tables.setdefault(division.table.by, (division.table, []))[1].append(division)
         return list(tables.values())
 
     @property
@@ -226,7 +227,9 @@ class Cells:
 
     def total(self, name: str) -> Array:
         """The sum or count `name` in each of `domains`."""
-        return np.concatenate([division.total(name) for division in self.divisions])
+        if name not in self._totals:
+            self._totals[name] = np.concatenate([division.total(name) for division in self.divisions])
+        return self._totals[name]
 
     def clusters_and_strata(self, name: str) -> tuple[Array, Array]:
         """Clusters and design strata of each of `domains` in which the count `name` is above zero."""

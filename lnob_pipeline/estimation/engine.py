@@ -16,14 +16,17 @@ With finite populations a two-stage design adds sum_c (n_h / N_h) V_c, with V_c 
 Sources: Binder (1983); Särndal, Swensson and Wretman (1992); R package survey 4.5, with which the results agree.
 
 Steps: (1) the rows are read once and added up, as whole numbers, to *cells*: the sums of each cluster in each domain;
-(2) the cells of a domain are added up to its Y and X, and so to R; (3) the score of each cell is made from its sums,
-z = (Y_cell - R X_cell) / X, and squared about the mean of its design stratum. No difference of large moments is taken,
-so nothing cancels; and as cells are exact and come in a fixed order, the same input gives the same bytes.
+(2) the cells of a domain are added up to its Y and X, and so to R; (3) the scores of the cells, z = Y_cell - R X_cell
+over X, are squared about the mean of their design stratum. As a breakdown by columns that are constant within a cluster
+changes nothing but R, Y_cell and X_cell are put in a form once (`Moments`) that any R makes into sums of squares. No
+difference of large moments is taken, so nothing cancels; and as cells are exact and come in a fixed order, the same
+input gives the same bytes, on any number of threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,13 +58,16 @@ from lnob_pipeline.estimation.intervals import (
 )
 from lnob_pipeline.estimation.sample import Sample, Stage
 from lnob_pipeline.estimation.source import Source, parts_of
+from lnob_pipeline.estimation.table import Moments
 from lnob_pipeline.estimation.variance import GroupScores, stage_variance
 
 Array = NDArray[np.float64]
 
 PORTION, ENOUGH, MOST = 6, 3 << 24, 3 << 28
-"""Estimands are taken in portions, the rows being read once for each. A portion ends with 6 estimands if its cells take
-48 MiB; its cells never take more than 768 MiB, unless those of one estimand do."""
+"""Estimands are taken in portions, the rows being read once for each. A portion ends before its cells take 48 MiB if it
+has 6 estimands by then, and else before they take 768 MiB (or with one estimand)."""
+MANY, AT_ONCE = 1 << 20, 2
+"""From so many cells on, the numbers of two estimands are made at once, on two threads."""
 NO_SPREAD = 1e-12
 """A standard error below this share of the estimate is the rounding error of zero."""
 
@@ -197,9 +203,11 @@ def _portions(
     portions: list[list[Estimand]] = []
     trial: Cells | None = None
     for estimand in estimands:
+        most = MOST
         if trial is not None:
+            most = ENOUGH if trial.memory <= ENOUGH and len(portions[-1]) >= PORTION else MOST
             _Plan.of(estimand, trial)
-        if trial is None or trial.memory > (ENOUGH if len(portions[-1]) >= PORTION else MOST):
+        if trial is None or trial.memory > most:
             trial = Cells(sample, breakdowns)
             _Plan.of(estimand, trial)
             portions.append([])
@@ -209,11 +217,17 @@ def _portions(
 
 def _frames(cells: Cells, plans: Sequence[_Plan], intervals: Sequence[Kind], alpha: float) -> list[pl.DataFrame]:
     design, strata = cells.sample.design, cells.strata(cells.domains)
-    results = [_Result(plan, cells, design is not None) for plan in plans]
-    if design is not None:
-        for result in results:
+
+    def frame(plan: _Plan) -> pl.DataFrame:
+        result = _Result(plan, cells, design is not None)
+        if design is not None:
             result.add_variance(cells, design)
-    return [result.frame(strata, intervals, alpha) for result in results]
+        return result.frame(strata, intervals, alpha)
+
+    if sum(table.number.size for table, _ in cells.by_table) < MANY:
+        return [frame(plan) for plan in plans]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(frame, plans))
 
 
 class _Result:
@@ -221,10 +235,14 @@ class _Result:
 
     def __init__(self, plan: _Plan, cells: Cells, probability: bool) -> None:
         self.plan, self.probability = plan, probability
+        self.moments: dict[tuple[str, ...], list[Moments]] = {}
+        if probability and len(plan.parts) == 1:
+            shared = (table for table, divisions in cells.by_table if len(divisions) > 1)
+            self.moments = {table.by: table.moments(plan.parts[0].y, plan.parts[0].x) for table in shared}
+        self.n_psu, self.n_strata = cells.clusters_and_strata(plan.domain.n)
         self.n, self.n_rows, self.sum_w = (
             cells.total(name) for name in (plan.domain.n, plan.domain.n_rows, plan.domain.w)
         )
-        self.n_psu, self.n_strata = cells.clusters_and_strata(plan.domain.n)
         self.df = self.n_psu - self.n_strata
         self.y = [cells.total(part.y) for part in plan.parts]
         self.x = [cells.total(part.x) for part in plan.parts]
@@ -259,14 +277,18 @@ class _Result:
 
     def add_variance(self, cells: Cells, design: Design) -> None:
         """Make `variance` from the scores of the cells."""
-        for divisions in cells.by_table:
-            table = divisions[0].table
-            sums = [(table.value(part.y), table.value(part.x)) for part in self.plan.parts]
+        for table, divisions in cells.by_table:
+            shared = self.moments.get(table.by)
+            sums = [] if shared else [(table.value(part.y), table.value(part.x)) for part in self.plan.parts]
             for division in divisions:
-                z = self._scores(sums, division)
+                ratio = self.ratio[0][division.place]
+                moments = shared
+                if moments is None:  # of the scores themselves
+                    z, ratio = self._scores(sums, division), np.zeros(ratio.size)
+                    moments = [Moments.of(runs, z) for runs in table.runs]
                 self.variance[division.place] = sum(
-                    self._stage_variance(z, layer, stage, design, division.place)
-                    for layer, stage in zip(division.layers, cells.sample.stages, strict=True)
+                    self._stage_variance(of_layer, ratio, layer, stage, design, division.place)
+                    for of_layer, layer, stage in zip(moments, division.layers, cells.sample.stages, strict=True)
                 )
 
     def _scores(self, sums: Sequence[tuple[Array, Array]], division: Division) -> Array:
@@ -281,8 +303,10 @@ class _Result:
             z += residual
         return z
 
-    def _stage_variance(self, z: Array, layer: Layer, stage: Stage, design: Design, here: slice) -> Array:
-        """The variance that a stage adds, of each domain of a breakdown; `z` as `_scores` has them."""
+    def _stage_variance(
+        self, moments: Moments, ratio: Array, layer: Layer, stage: Stage, design: Design, here: slice
+    ) -> Array:
+        """The variance that a stage adds, of each domain of a breakdown, from the moments and the R of its scores."""
         is_total = isinstance(self.plan.estimand, Total)
         with np.errstate(invalid="ignore", divide="ignore"):
             scale = np.ones(self.n[here].size) if is_total else 1 / (self.x[0][here] * len(self.plan.parts))
@@ -291,11 +315,12 @@ class _Result:
         if stage.number == 1 and not is_total:
             zero = zero | (self.n_psu[here] == 1)
         scale = np.where(zero, 0.0, _finite(scale))[layer.pair_domain]
-        n, runs = stage.size[layer.pair_group], layer.runs
-        member = runs.by_member(z)
-        total = layer.by_pair(runs.by_run(member))
+        n, length = stage.size[layer.pair_group], layer.runs.length
+        of_run, within = moments.scores(layer.of_runs(_finite(ratio)))
+        total = layer.by_pair(of_run)
         mean = total / n
-        spread = layer.by_pair(runs.by_run((member - layer.of_members(mean)) ** 2)) + (n - layer.members) * mean**2
+        between = length * (of_run / length - np.append(mean, 0.0)[layer.pair]) ** 2
+        spread = layer.by_pair(within + between) + (n - layer.members) * mean**2
         total, spread = total * scale, spread * scale**2
         units = layer.present(self.plan.domain.n_rows)
         scores = GroupScores(layer.pair_domain, layer.pair_group, total, spread + total**2 / n, spread, units)

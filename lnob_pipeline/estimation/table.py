@@ -6,6 +6,7 @@ tables there are and the domains to which cells belong (`cells`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,6 @@ from lnob_pipeline.estimation.sample import Codes, Sample
 
 FEW = 1 << 16
 """A table that can have at most so many cells, or as many as there are rows, keeps a place for each of them."""
-
 
 Places = tuple[list[Whole], Codes]
 """Columns of sums, and the place in them of each of the rows (or cells) that will be added."""
@@ -47,6 +47,51 @@ class Runs:
     def by_run(self, members: Array) -> Array:
         """The sums of `members` over the runs."""
         return np.add.reduceat(members, self.start)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What is left of y and x of the members of runs when z = y - R x is to be summed and squared for several R.
+
+    Arrays with one entry a run: the sums `y` and `x`; `slope`, of the straight line of y on x through the means of the
+    run; `x_spread`, sum (x - mean)^2; `rest`, the sum of the squared distances of y from the line. The last three are
+    of x in `unit`s, a power of two, so that its squares are neither too large nor too small. By least squares
+
+        sum (z - mean)^2 = rest + x_spread (R - slope)^2,
+
+    a sum of two terms of which none is negative, so that nothing cancels.
+    """
+
+    y: Array
+    x: Array
+    slope: Array
+    x_spread: Array
+    rest: Array
+    unit: float
+
+    @classmethod
+    def of(cls, runs: Runs, y: Array, x: Array | None = None) -> Moments:
+        """Of the cells `y` and `x`; x is 0 if there is none."""
+        y = runs.by_member(y)
+        sum_y = runs.by_run(y)
+        y = y - np.repeat(sum_y / runs.length, runs.length)
+        if x is None:
+            nothing = np.zeros(sum_y.size)
+            return cls(sum_y, nothing, nothing, nothing, runs.by_run(y * y), 1.0)
+        x = runs.by_member(x)
+        unit = math.ldexp(1.0, math.frexp(max(x.max(initial=0.0), -x.min(initial=0.0)))[1] - 1)
+        sum_x = runs.by_run(x)
+        x = x - np.repeat(sum_x / runs.length, runs.length)
+        x /= unit
+        x_spread, product = runs.by_run(x * x), runs.by_run(x * y)
+        slope = np.divide(product, x_spread, out=np.zeros(product.size), where=x_spread > 0)
+        x *= np.repeat(slope, runs.length)
+        y -= x
+        return cls(sum_y, sum_x, slope, x_spread, runs.by_run(y * y), unit)
+
+    def scores(self, ratio: Array) -> tuple[Array, Array]:
+        """Of z = y - R x, with an R for each run: the sums, and the sums of squares about the mean of the run."""
+        return self.y - ratio * self.x, self.rest + self.x_spread * (ratio * self.unit - self.slope) ** 2
 
 
 class Table:
@@ -84,10 +129,10 @@ class Table:
 
     def add_table(self, finer: Table) -> None:
         """Add all cells of a table by these columns and others."""
-        levels = finer.levels(finer.code)
-        code = np.zeros(finer.number.size, dtype=np.int64)
+        levels, code = finer.levels, np.zeros(finer.codes.size, dtype=np.int64)
         for column in self.by:
             code = code * self.sample.radix(column) + levels[column]
+        code = np.repeat(code, finer.cells)
         add(self.places(code * self.sample.units.size + finer.unit), _all_of(finer.columns))
 
     def finish(self) -> None:
@@ -124,9 +169,20 @@ class Table:
         """The unit of each cell."""
         return self.number - self.code * self.sample.units.size
 
-    def levels(self, code: Codes) -> dict[str, Codes]:
-        """The level of each column in `code`."""
-        levels = {}
+    @cached_property
+    def codes(self) -> Codes:
+        """The codes that have cells, ascending."""
+        return self.code[_changes(self.code)]
+
+    @cached_property
+    def cells(self) -> Codes:
+        """The number of cells of each of `codes`."""
+        return np.diff(np.flatnonzero(_changes(self.code)), append=self.code.size)
+
+    @cached_property
+    def levels(self) -> dict[str, Codes]:
+        """The level of each column in each of `codes`."""
+        levels, code = {}, self.codes
         for column in reversed(self.by):
             code, levels[column] = np.divmod(code, self.sample.radix(column))
         return levels
@@ -158,7 +214,8 @@ class Table:
     def sums(self, name: str) -> Array:
         """The sum or count `name` of each run of the first stage."""
         if name not in self._sums:
-            self._sums[name] = np.add.reduceat(self.value(name), self.runs[0].first_cell)
+            runs = self.runs[0]
+            self._sums[name] = runs.by_run(runs.by_member(self.value(name)))
         return self._sums[name]
 
     def present(self, name: str, stage: int) -> Array:
@@ -167,7 +224,16 @@ class Table:
             runs = self.runs[stage - 1]
             count = runs.by_member(self.value(name))
             self._present[name, stage] = runs.by_run((count > 0).astype(float))
+            if stage == 1:
+                self._sums[name] = runs.by_run(count)
         return self._present[name, stage]
+
+    def moments(self, y: str, x: str) -> list[Moments]:
+        """The moments of two sums in each stage of the design; `sums` has theirs afterwards."""
+        of_y, of_x = self.value(y), self.value(x)
+        moments = [Moments.of(runs, of_y, of_x) for runs in self.runs]
+        self._sums[y], self._sums[x] = moments[0].y, moments[0].x
+        return moments
 
 
 def most_cells(sample: Sample, by: Sequence[str]) -> int:

@@ -230,6 +230,9 @@ def _items(measure: Measure, file: str, where: Path, mappings: Mappings) -> Iter
             yield file, place, f"{name} is no yes/no variable; an item of a Rasch scale is affirmed or not"
         elif found.unit not in UNITS_SEEN[measure.unit]:
             yield file, place, f"{name} is a variable of the {found.unit}, and this is about a {measure.unit}"
+    if measure.rasch and measure.rasch.threshold not in measure.rasch.items.values():
+        place = (*where, "rasch", "threshold")
+        yield file, place, f"{measure.rasch.threshold} is the severity of none of the items; FAO sets it at one of them"
     for iso3 in measure.score.national if measure.score else ():
         if iso3 not in mappings.countries:
             yield file, (*where, "score", "national", iso3), f"{iso3} is no country of countries.yaml"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lnob_pipeline.mappings import measures
@@ -78,15 +79,18 @@ def _findings(mappings: Mappings) -> Iterator[Finding | str]:
     yield from breakdown_findings(mappings)
     yield from country_findings(mappings)
     yield from instrument_findings(mappings)
-    with connect(threads=1) as connection:
-        # A few hundred rows: reading the queries takes longer than running them.
-        connection.execute("PRAGMA disable_optimizer")
+    with connect(threads=1) as connection, connect(threads=1) as beside, ThreadPoolExecutor(1) as pool:
+        for each in (connection, beside):
+            # A few hundred rows: reading the queries takes longer than running them.
+            each.execute("PRAGMA disable_optimizer")
+        # DuckDB reads the long queries of the examples while the other rules run.
+        examples = pool.submit(lambda: list(example_findings(mappings, beside)))
         yield from derived_findings(mappings, connection)
         yield from indicator_findings(mappings, connection)
-        yield from example_findings(mappings, connection)
-    yield from _laws(mappings)
-    yield from _retired(mappings)
-    yield from _schemas(mappings)
+        yield from _laws(mappings)
+        yield from _retired(mappings)
+        yield from _schemas(mappings)
+        yield from examples.result()
 
 
 def _read_expressions(mappings: Mappings) -> None:

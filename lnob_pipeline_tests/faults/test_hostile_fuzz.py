@@ -256,7 +256,8 @@ def mutated(kind: str, seed: int) -> bytes:
 
 
 def data_file(kind: str) -> DataFile:
-    return DataFile.model_validate({"path": valid(kind)[0], "role": "data", "format": kind})
+    role = "corrections" if kind == "feedback_xlsx" else "data"
+    return DataFile.model_validate({"path": valid(kind)[0], "role": role, "format": kind})
 
 
 def sound(tables: dict[str, SourceTable]) -> bool:

@@ -294,7 +294,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Survey]:
                {"path": "form.xlsx", "role": "form", "format": "xlsform"}],
     )  # fmt: skip
     files = {"answers.xlsx": filled_in.export(sheet, interviews, main, person), "form.xlsx": workbook}
-    made = run(home / "home", fields, files, folder)
+    made = run(home / "home", fields, files, folder, accepts=("special_protocol", "ethics"))
     yield Survey(made, all_rows(interviews, main, person, form), made.table(tables.CITIZEN_ESTIMATES))
 
 

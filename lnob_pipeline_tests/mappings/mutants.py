@@ -1,6 +1,6 @@
 """Small mistakes in expressions and measures, made by rule: what a slip of the hand does to a mapping.
 
-Used by test_mutations.py: the known answers of an indicator should come out differently for each of them.
+Used by test_slips.py: the known answers of an indicator should come out differently for each of them.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ components:
       unit: household
       weight: household_size
       statistic: rasch
-      rasch: {{universe: "TRUE", items: {{piped: 0, deprived: 1, child_out_of_school: -1}}, threshold: 0.5}}
+      rasch: {{universe: "TRUE", items: {{piped: 0, deprived: 1, child_out_of_school: -1}}, threshold: 0}}
 reference_period: now
 breakdowns: {{required: [sex], lnob: [age], crossings: [[sex, age]], not_carried: {{income: not asked}}}}
 served_by: {{household_survey: A, interview: D}}

@@ -7,6 +7,7 @@ not made up.
 
 from __future__ import annotations
 
+import datetime
 import io
 import zipfile
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from lnob_pipeline.pipeline import (
     run_validation,
 )
 from lnob_pipeline.settings import Settings
+from lnob_pipeline.submissions import reviews
 from lnob_pipeline.submissions.manifest import parse_manifest
 from lnob_pipeline.warehouse import connect
 from lnob_pipeline_tests.homes import project_folder
@@ -110,8 +112,10 @@ def ethics(day: str) -> Manifest:
     return {"body": UNDOCUMENTED, "approval_number": UNDOCUMENTED, "approval_date": day}
 
 
-def run(home: Path, fields: Manifest, files: dict[str, bytes], mappings: Path | None = None) -> Run:
-    """Put a hand-in into the inbox of a new home and run stages 1 to 4."""
+def run(
+    home: Path, fields: Manifest, files: dict[str, bytes], mappings: Path | None = None, accepts: tuple[str, ...] = ()
+) -> Run:
+    """Put a hand-in into the inbox of a new home and run stages 1 to 4; `accepts`: rules that a reviewer decided on."""
     home.mkdir(parents=True, exist_ok=True)
     project_folder(home, [])
     if mappings is not None:
@@ -127,6 +131,9 @@ def run(home: Path, fields: Manifest, files: dict[str, bytes], mappings: Path | 
         (folder / name).write_bytes(data)
     settings = Settings.load(home=home, official=Path(home / "data" / "official"), as_of_year=2020)
     steps = {"submissions": run_submissions(settings, key, now=NOW)}
+    version, day = steps["submissions"].texts["version"], datetime.date.fromisoformat(NOW[:10])
+    for rule in accepts:
+        reviews.record(settings, key, version, rule, "accept", "ethics_reviewer", day, "read", lambda text: False)
     for stage, function in (
         ("validation", run_validation),
         ("harmonisation", run_harmonisation),
