@@ -29,9 +29,6 @@ An indicator page says who is in the universe and who in the numerator, in words
 happens to missing answers; what does not compare with the official series and why; which questions to ask; and which
 data of partners can serve it, as what class. A variable page has the wording and the answers in every language.
 
-Other pages: [for producers of data](producers_guide.md), [what is checked](quality_checks.md), [privacy](privacy.md),
-[the estimation engine](estimation.md), [pulling from survey tools](connectors.md), [translating](translating.md).
-
 | Class | What it means |
 |---|---|
 | A | same definition, representative of the stated area |

@@ -150,6 +150,7 @@ class TestEngines:
     @example("a,b\n1\n")
     @example("a,b,c\n1,2\n3,4,5,6\n")
     @example("a,b\n\n1,2\n")
+    @example("a,b\n1\n,,")
     @example('a,b\n"1"x,2\n')
     @example('a,b\n1,"2\n')
     @example("a,b\r1,2\r")
