@@ -9,7 +9,9 @@ from lnob_pipeline.mappings.load import Mappings, load_mappings
 from lnob_pipeline.settings import Settings
 
 # A property is tested however slow the machine is; the number of examples stays.
-hypothesis.settings.register_profile("lnob", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile(
+    "lnob", max_examples=40, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("lnob")
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -298,13 +298,13 @@ ROWS = st.fixed_dictionaries(
 
 
 @given(tree=conditions(), row=ROWS)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_conditions_mean_in_sql_what_they_say(tree: Tree, row: Row) -> None:
     assert run(parse(written(tree)), row) == meaning(tree, row)
 
 
 @given(tree=numbers(), row=ROWS)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_sums_mean_in_sql_what_they_say(tree: Tree, row: Row) -> None:
     found, expected = run(parse(written(tree)), row), meaning(tree, row)
     assert found == expected or math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
@@ -486,20 +486,20 @@ def plain(tree: Any) -> Any:
 
 
 @given(text=st.text(max_size=60))
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_any_text_is_refused_or_harmless(text: str) -> None:
     checked(text)
 
 
 @given(parts=st.lists(st.sampled_from(FRAGMENTS), max_size=14))
-@settings(max_examples=1500)
+@settings(max_examples=500)
 @example(parts=["a", "=", "'x'", "--", "\n", ")", "FROM", "read_csv('x')"])
 def test_shuffled_fragments_of_sql_are_refused_or_harmless(parts: list[str]) -> None:
     checked(" ".join(parts))
 
 
 @given(text=st.sampled_from(VALID), fragment=st.sampled_from(FRAGMENTS), place=st.floats(0, 1), cut=st.integers(0, 6))
-@settings(max_examples=1500)
+@settings(max_examples=500)
 def test_a_fragment_slipped_into_a_good_expression_is_refused_or_harmless(
     text: str, fragment: str, place: float, cut: int
 ) -> None:

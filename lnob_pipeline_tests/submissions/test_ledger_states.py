@@ -264,6 +264,6 @@ class Story(RuleBasedStateMachine):
 
 
 Story.TestCase.settings = examples(
-    max_examples=25, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=12, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestStory = Story.TestCase

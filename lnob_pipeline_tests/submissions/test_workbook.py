@@ -154,7 +154,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
     )
 
 
-@examples(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(manifest=manifests())
 def test_any_manifest_survives_both_forms_and_the_ledgers_json(manifest):
     answers = manifest.model_dump()

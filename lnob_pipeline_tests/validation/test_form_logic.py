@@ -134,7 +134,7 @@ WORDS = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(WORDS), max_size=14))
 def test_any_row_of_words_is_a_condition_or_is_not_replayed(words: list[str]) -> None:
     try:
