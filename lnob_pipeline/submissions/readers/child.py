@@ -127,10 +127,9 @@ def cells_apart(content: bytes, path: str, limits: Limits | None = None) -> dict
 
     limits = limits or Limits()
     with _asked({"cells": path, "limits": asdict(limits)}, content, path, limits) as (reply, _):
-        return {
-            sheet["name"]: Sheet(**sheet | {"frame": pl.DataFrame(sheet["frame"], dict.fromkeys(sheet["frame"], pl.String))})
-            for sheet in reply["sheets"]
-        }
+        sheets = reply["sheets"]
+        frames = [[pl.Series(str(n), column, pl.String) for n, column in enumerate(s.pop("columns"))] for s in sheets]
+        return {s["name"]: Sheet(frame=pl.DataFrame(f), **s) for s, f in zip(sheets, frames, strict=True)}
 
 
 @contextlib.contextmanager
@@ -295,7 +294,8 @@ def _carried_out(order: dict[str, Any], content: bytes) -> tuple[dict[str, Any],
                 from lnob_pipeline.submissions.readers.spreadsheet import read_sheets
 
                 sheets = read_sheets(content, path).values()
-                return {"sheets": [vars(sheet) | {"frame": sheet.frame.to_dict(as_series=False)} for sheet in sheets]}, []
+                parts = ("name", "columns", "merged", "hidden")
+                return {"sheets": [{part: getattr(sheet, part) for part in parts} for sheet in sheets]}, []
             file = DataFile.model_validate_json(order["file"])
             path = file.path
             tables = read_here(content, file, limits)

@@ -11,6 +11,9 @@ import codecs
 import unicodedata
 from dataclasses import dataclass
 
+import numpy as np
+import polars as pl
+
 from lnob_pipeline.submissions.manifest import DataFile
 from lnob_pipeline.submissions.readers.table import Note, ReaderError
 
@@ -35,6 +38,8 @@ MARKS = (  # UTF-32 first: the mark of UTF-16 is the beginning of its own
 )
 PROGRAMS = (b"PK\x03\x04", b"$FL2", b"$FL3", b"PAR1", bytes.fromhex("d0cf11e0"))
 """First bytes of zips (and so of workbooks), SPSS, Parquet and old Excel files."""
+CHUNK = 1 << 18
+"""Bytes that are looked at together: as many as the nearest memory of a processor holds."""
 CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r") + b"\x7f"
 EQUALLY_CLEAR = 0.02
 """Difference of mess below which two encodings cannot be told apart."""
@@ -142,15 +147,29 @@ def _has_greek(text: str) -> bool:
 
 def _decodes(content: bytes, encoding: str) -> bool:
     try:
-        content.decode(CODECS[encoding])
-    except UnicodeDecodeError:
+        if encoding == "utf-8" and not content.isascii():  # the same answer as Python's, several times as fast
+            pl.Series([content], dtype=pl.Binary).cast(pl.String)
+        elif encoding != "utf-8":
+            content.decode(CODECS[encoding])
+    except (UnicodeDecodeError, pl.exceptions.PolarsError):
         return False
     return True
 
 
+def _has_controls(content: bytes) -> bool:
+    """Whether a byte is one of CONTROLS: bytes below a blank are counted, and those that text has are taken off."""
+    letters = np.frombuffer(content, np.uint8)
+    allowed = [byte for byte in b"\n\r\t" if byte in content]
+    for start in range(0, len(letters), CHUNK):
+        chunk = letters[start : start + CHUNK]
+        if np.count_nonzero(chunk < ord(" ")) > sum(np.count_nonzero(chunk == byte) for byte in allowed):
+            return True
+    return b"\x7f" in content
+
+
 def _check_controls(content: bytes, file: str) -> None:
     """Refuse control characters, all but tab and line ends."""
-    if len(content.translate(None, CONTROLS)) == len(content):
+    if not _has_controls(content):
         return
     start = next(place for place, byte in enumerate(content) if byte in CONTROLS)
     raise ReaderError(

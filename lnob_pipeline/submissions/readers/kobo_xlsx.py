@@ -15,7 +15,7 @@ from lnob_pipeline.submissions.readers.table import ReaderError, SourceTable
 def read(content: bytes, file: DataFile) -> dict[str, SourceTable]:
     """Every sheet that holds something, by the name of the sheet. Raises ReaderError."""
     sheets = read_sheets(content, file.path)
-    tables = {name: sheet_table(sheet, file.path) for name, sheet in sheets.items() if sheet.columns}
+    tables = {name: sheet_table(sheet, file.path) for name, sheet in sheets.items() if sheet.height}
     if not tables:
         raise ReaderError(file.path, "all sheets are empty", "export again, for all dates and all versions of the form")
     main = next(iter(tables))

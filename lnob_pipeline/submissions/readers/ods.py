@@ -20,6 +20,8 @@ from lnob_pipeline.submissions.readers.xlsx import plain_tables
 TABLE = re.compile(rb"<table:table(?=[\s>])")
 ROW, CELL, COVERED = b"<table:table-row", b"<table:table-cell", b"<table:covered-table-cell"
 REPEATED = b"table:number-columns-repeated", b"table:number-rows-repeated"
+REPEATING = b"s-repeated"
+SHORTEST_CELL = len(CELL + b"/>")
 TIMES = tuple(re.compile(name + rb"""\s*=\s*["'](\d{1,10})["']""") for name in REPEATED)
 MAXIMUM_REPEATED = 1_048_576
 """Rows that a sheet has; no program repeats more."""
@@ -42,13 +44,18 @@ def _look_over(part: bytes, file: str) -> None:
     """Refuse definitions, other encodings than UTF-8, and cells that reach too far."""
     head = part[:200].lower()
     encoded = b"encoding" in head and b"utf-8" not in head
-    repeats = [(part.count(name), times.findall(part)) for name, times in zip(REPEATED, TIMES, strict=True)]
+    some = REPEATING in part
+    repeats = [(part.count(name), times.findall(part)) for name, times in zip(REPEATED, TIMES, strict=True) if some]
     odd = any(count != len(said) for count, said in repeats)
     much = any(int(times) > MAXIMUM_REPEATED for _, said in repeats for times in set(said))
-    if encoded or odd or much or b"<!DOCTYPE" in part or b"<!ENTITY" in part or not head.lstrip().startswith(b"<"):
+    defined = b"!" in part and (b"<!DOCTYPE" in part or b"<!ENTITY" in part)
+    if encoded or odd or much or defined or not head.lstrip().startswith(b"<"):
         raise ReaderError(file, "the workbook holds what no spreadsheet program writes", "save it again in LibreOffice")
-    for table in TABLE.split(part)[1:]:
-        rows, columns = _extent(table.split(b"</table:table>", 1)[0])
+    if not some and _at_most(part) <= LIMITS.get().cells:
+        return
+    for table in part.split(b"</table:table>"):
+        start = TABLE.search(table)
+        rows, columns = _extent(table[start.end() :] if start else b"")
         if rows * columns > LIMITS.get().cells:
             raise ReaderError(
                 file,
@@ -59,18 +66,28 @@ def _look_over(part: bytes, file: str) -> None:
             )
 
 
+def _at_most(part: bytes) -> int:
+    """More cells than any table has where nothing is repeated: by the number and the length of all rows."""
+    rows = part.split(ROW)
+    return len(rows) * (max(map(len, rows)) // SHORTEST_CELL + 1)
+
+
 def _extent(table: bytes) -> tuple[int, int]:
-    """Rows and columns up to the last filled cell."""
+    """Rows and columns up to the last filled cell. Patterns are tried only where something is repeated: they cost."""
     place = rows = columns = 0
+    some, covered = REPEATING in table, COVERED in table
     for row in table.split(ROW)[1:]:
-        repeated = TIMES[1].search(row[: row.find(b"<")])
-        place += int(repeated[1]) if repeated else 1
+        place += 1
+        if some and REPEATED[1] in row and (repeated := TIMES[1].search(row[: row.find(b"<")])):
+            place += int(repeated[1]) - 1
         last = max(row.rfind(b"office:"), row.rfind(b"<text:"))
         if last < 0:
             continue
         end = row.find(b"<", last + 1)
         filled = row[: end if end > 0 else len(row)]
-        more = sum(int(times) - 1 for times in TIMES[0].findall(filled))
+        cells = filled.count(CELL) + (filled.count(COVERED) if covered else 0)
+        if some and REPEATED[0] in filled:
+            cells += sum(int(times) - 1 for times in TIMES[0].findall(filled))
         rows = place
-        columns = max(columns, filled.count(CELL) + filled.count(COVERED) + more)
+        columns = max(columns, cells)
     return rows, columns

@@ -37,7 +37,7 @@ def read(content: bytes, file: DataFile) -> dict[str, SourceTable]:
     tables = {
         name: sheet_table(sheets[name], file.path)
         for name in ("scale", "groups", *OPTIONAL)
-        if name in sheets and sheets[name].columns
+        if name in sheets and sheets[name].height
     }
     if empty := [name for name in ("scale", "groups") if name not in tables]:
         raise ReaderError(file.path, "the sheet {sheets} is empty", "fill in the template", sheets=", ".join(empty))

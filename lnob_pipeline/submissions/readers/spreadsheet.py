@@ -48,7 +48,8 @@ Cell = str | float | int | bool | datetime.date | datetime.datetime | datetime.t
 class Sheet:
     """A sheet as text, from its first row and column on.
 
-    frame: String columns, one for each column of the sheet; an empty cell is null. merged: ranges as (first row, first column, last row, last column), all counted from 0; none for an .ods file.
+    frame: String columns, one for each column of the sheet; an empty cell is null. merged: ranges as (first row, first
+    column, last row, last column), all counted from 0; none for an .ods file.
     hidden: whoever opens the workbook does not see it.
     """
 
@@ -167,7 +168,7 @@ def _typed(cells: Sequence[Cell]) -> pl.Series:
     texts: pl.Series | None = None
     if kinds == {str}:
         texts = pl.Series(body, dtype=pl.String)
-        texts = texts.set(texts == "", None)
+        texts = pl.select(pl.when(texts != "").then(texts)).to_series()
     elif float in kinds and kinds <= {float, str}:
         texts = _numbers(body)
     if texts is None:

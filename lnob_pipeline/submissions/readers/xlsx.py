@@ -39,11 +39,11 @@ def plain_tables(sheets: Mapping[str, Sheet], file: DataFile) -> dict[str, Sourc
     tables = {
         name: sheet_table(sheet, file.path, title_rows=file.title_rows, header_rows=file.header_rows, plain=True)
         for name, sheet in sheets.items()
-        if sheet.columns and (file.sheet is not None or not sheet.hidden)
+        if sheet.height and (file.sheet is not None or not sheet.hidden)
     }
     if not tables:
         raise ReaderError(file.path, "all sheets are empty", "send the file again with its data")
-    hidden = sum(sheet.hidden and bool(sheet.columns) for sheet in sheets.values())
+    hidden = sum(sheet.hidden and sheet.height > 0 for sheet in sheets.values())
     if hidden and file.sheet is None:
         first = next(iter(tables))
         tables[first] = replace(tables[first], notes=(Note(HIDDEN, {"n": hidden}),))
