@@ -572,18 +572,7 @@ def _bars(results: Results) -> list[tuple[str, str, float, bool]]:
     ]
 
 
-app = typer.Typer(add_completion=False, help="Time the estimation engine against other ways to the same numbers.")
-
-
-@app.command("call", hidden=True)
-def _call(name: str, arguments: str) -> None:
-    """Call a function in this process; for the benchmark itself."""
-    print(json.dumps(CALLS[name](**json.loads(arguments))))
-
-
-@app.callback(invoke_without_command=True)
 def main(
-    context: typer.Context,
     rows: Annotated[list[int] | None, typer.Option(help="Rows of the survey (one-way).")] = None,
     tasks: Annotated[str, typer.Option(help="Comma-separated: one-way, cube, small.")] = "one-way,cube,small",
     contestants: Annotated[str, typer.Option(help="Comma-separated; all by default.")] = ",".join(
@@ -593,9 +582,7 @@ def main(
     folder: Annotated[Path | None, typer.Option(help="Keep the surveys here; else they are deleted.")] = None,
     cube_rows: Annotated[int, typer.Option(help="Rows of the survey (cube).")] = 5_000_000,
 ) -> None:
-    """Hold the contests, then print each bar with what was measured."""
-    if context.invoked_subcommand:
-        return
+    """Time the estimation engine against other ways to the same numbers; print each bar with what was measured."""
     console = Console(width=160)
     wanted = contestants.split(",")
     if unknown := {*wanted} - {*CONTESTANTS} | {*tasks.split(",")} - {*BREAKDOWNS}:
@@ -637,4 +624,7 @@ def _has_r() -> bool:
 
 
 if __name__ == "__main__":
-    app()
+    if sys.argv[1:2] == ["call"]:  # in a process of its own (`call`)
+        print(json.dumps(CALLS[sys.argv[2]](**json.loads(sys.argv[3]))))
+    else:
+        typer.run(main)

@@ -63,9 +63,9 @@ from lnob_pipeline.estimation.variance import GroupScores, stage_variance
 
 Array = NDArray[np.float64]
 
-PORTION, ENOUGH, MOST = 6, 3 << 24, 3 << 28
+PORTION, ENOUGH, MOST = 12, 3 << 24, 3 << 28
 """Estimands are taken in portions, the rows being read once for each. A portion ends before its cells take 48 MiB if it
-has 6 estimands by then, and else before they take 768 MiB (or with one estimand)."""
+has 12 estimands by then, and else before they take 768 MiB (or with one estimand)."""
 MANY, AT_ONCE = 1 << 20, 2
 """From so many cells on, the numbers of two estimands are made at once, on two threads."""
 NO_SPREAD = 1e-12

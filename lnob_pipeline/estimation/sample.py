@@ -20,7 +20,7 @@ from lnob_pipeline.estimation.source import BAD, FIRST_ROWS, Fault, Part, Rows, 
 
 Codes = NDArray[np.int64]
 
-BATCH = 1 << 16
+BATCH = 1 << 15
 """Rows are read so many at a time."""
 
 
