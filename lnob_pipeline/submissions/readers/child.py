@@ -302,7 +302,7 @@ def _carried_out(order: dict[str, Any], content: bytes) -> tuple[dict[str, Any],
             return {"tables": {name: _meta(table) for name, table in tables.items()}}, list(tables.values())
     except ReaderError as error:
         return {"error": _said(error)}, []
-    except MemoryError:
+    except (MemoryError, ImportError):  # a library that finds no memory to be loaded into says ImportError
         limit = limits.memory_bytes // 1_000_000
         return {"error": _said(ReaderError(path, TOO_MUCH_MEMORY, SAVE_AGAIN, limit=limit))}, []
     except BaseException as error:  # engines panic past Exception; their text may hold a cell, so only the kind is told
