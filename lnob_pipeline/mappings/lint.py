@@ -26,7 +26,7 @@ from lnob_pipeline.mappings.expressions import prepare
 from lnob_pipeline.mappings.findings import Finding
 from lnob_pipeline.mappings.indicator_rules import indicator_findings
 from lnob_pipeline.mappings.instrument_rules import instrument_findings
-from lnob_pipeline.mappings.load import Mappings, line_of
+from lnob_pipeline.mappings.load import Mappings, line_of, uncollected
 from lnob_pipeline.mappings.models import (
     ApplicabilityFile,
     BreakdownFile,
@@ -60,7 +60,9 @@ SCHEMAS: dict[str, type[Model]] = {
 def lint(mappings: Mappings) -> list[str]:
     """All findings as `file:line: sentence`, in order of file and line; empty when all is well."""
     lines: list[tuple[str, int, str]] = []
-    for found in _findings(mappings):
+    with uncollected():
+        every = list(_findings(mappings))
+    for found in every:
         if isinstance(found, str):
             file, line, sentence = found.split(":", 2)
             lines.append((file, int(line), sentence.strip()))
@@ -79,17 +81,18 @@ def _findings(mappings: Mappings) -> Iterator[Finding | str]:
     yield from breakdown_findings(mappings)
     yield from country_findings(mappings)
     yield from instrument_findings(mappings)
-    with connect(threads=1) as connection, connect(threads=1) as beside, ThreadPoolExecutor(1) as pool:
+    with connect(threads=1) as connection, connect(threads=1) as beside, ThreadPoolExecutor(2) as pool:
         for each in (connection, beside):
             # A few hundred rows: reading the queries takes longer than running them.
             each.execute("PRAGMA disable_optimizer")
-        # DuckDB reads the long queries of the examples while the other rules run.
+        # DuckDB reads the long queries of the examples and of the derived variables while the other rules run.
         examples = pool.submit(lambda: list(example_findings(mappings, beside)))
-        yield from derived_findings(mappings, connection)
-        yield from indicator_findings(mappings, connection)
+        derived = pool.submit(lambda: list(derived_findings(mappings, connection)))
         yield from _laws(mappings)
         yield from _retired(mappings)
         yield from _schemas(mappings)
+        yield from derived.result()
+        yield from indicator_findings(mappings, connection)
         yield from examples.result()
 
 

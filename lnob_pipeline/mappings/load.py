@@ -6,7 +6,9 @@ folder gives the same object, and nothing is cached between calls with another f
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -222,13 +224,26 @@ def _load(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Mappings:
     )
 
 
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the search for cycles: a library is many small objects that all stay, and searching them takes long."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def load_mappings(folder: Path) -> Mappings:
     """Read every mapping file below `folder`. Raises MappingError with file and line of every problem."""
     files = sorted(folder.rglob("*.yaml"))
     if not files:
         raise MappingError([f"{folder} holds no mapping files; set LNOB_MAPPINGS to the folder indicator_mappings"])
     stamp = tuple((path.as_posix(), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
-    return _load(folder, stamp)
+    with uncollected():
+        return _load(folder, stamp)
 
 
 @functools.lru_cache(maxsize=64)
