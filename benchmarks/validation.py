@@ -4,8 +4,14 @@ The survey is synthetic: a CSV of households with an id, the consent answer and 
 Measured for this project: the whole of stage 2 from the bytes of the file (reading, identifiers, consent, the contract
 with the row number of every wrong cell, and its own Great Expectations suite). Against it: Great Expectations on a
 pandas frame that is already in memory, with the same 16 rules, results COMPLETE and the row number of every wrong cell
-(`unexpected_index_column_names`). Both must find the same cells. Prints seconds, peaks and the ratio; never fails.
-Run with `make bench`, or `python -m benchmarks.validation --rows 1000000`.
+(`unexpected_index_column_names`). Both must find the same cells.
+
+Two ratios are printed. The rules: all checks of rows that consented (the contract, duplicates, heaping, conduct) and
+the suite, which is more than Great Expectations does on its side. The whole stage: also reading the file in a process
+of its own, identifiers, consent, the scorecard and the partner's copy. What Great Expectations takes grows with the
+wrong cells, and this project's time hardly does: at few wrong cells the ratios are below the bar. `--wrong` sets their
+share. Prints seconds, peaks and the ratios; never fails.
+Run with `make bench`, or `python -m benchmarks.validation --rows 1000000 --wrong 0.01`.
 """
 
 from __future__ import annotations
@@ -19,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +36,7 @@ from lnob_pipeline.mappings.models import Column, Consent, Instrument, Record, R
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions.manifest import DataFile, Manifest, parse_manifest
 from lnob_pipeline.submissions.readers import child
-from lnob_pipeline.validation.gate import validate
+from lnob_pipeline.validation import expectations, gate
 from lnob_pipeline.warehouse import connect
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "submissions" / "ken" / "ken-2019-household-survey"
@@ -122,16 +129,32 @@ def run_stage(path: Path, rows: int) -> dict[str, Any]:
     manifest = manifest_of(rows)
     import great_expectations  # noqa: F401, TID251 (both sides import it before the clock starts)
 
+    spent = {"rules": 0.0}
+    for module, name in ((gate, "_check"), (expectations, "expect")):
+        setattr(module, name, _timed(getattr(module, name), spent))
     start, worked = time.perf_counter(), time.process_time()
     files = [(manifest.files[0], path.read_bytes())]
-    checked = validate(manifest, "0" * 64, files, mappings, settings)
+    checked = gate.validate(manifest, "0" * 64, files, mappings, settings)
     seconds = (time.perf_counter() - start, time.process_time() - worked)
     child._end_with_the_parent()  # the processor time of the process that read the file counts too
     read = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = (seconds[0], seconds[1] + read.ru_utime + read.ru_stime)
     cells = checked.findings.filter(checked.findings["effect"] == "cell")
     counts = dict(cells.group_by("column").len().sort("column").rows())
-    return _measured(seconds, counts)
+    return _measured(seconds, counts) | spent
+
+
+def _timed(function: Callable[..., Any], spent: dict[str, float]) -> Callable[..., Any]:
+    """The function, which adds the seconds that it takes."""
+
+    def timed(*arguments: Any, **named: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return function(*arguments, **named)
+        finally:
+            spent["rules"] += time.perf_counter() - start
+
+    return timed
 
 
 def run_great_expectations(path: Path, rows: int) -> dict[str, Any]:
@@ -221,7 +244,9 @@ def main() -> None:
     print(f"{chosen.rows:,} rows x {CODED + NUMBERED} rules, {wrong:,} wrong cells; the same found by both: {same}")
     for name, one in (("stage 2, its suite included", stage), ("Great Expectations alone", other)):
         print(f"{name}: {one['wall']:.1f} s, {one['processor']:.1f} s of processors, peak {one['peak']:.1f} GB")
-    print(f"times faster: {other['wall'] / stage['wall']:.1f} by the clock (bar: 3)")
+    print(f"of stage 2 the rules, suite included: {stage['rules']:.1f} s")
+    print(f"times faster by the clock (bar: 3): the rules {other['wall'] / stage['rules']:.1f}")
+    print(f"times faster by the clock: the whole stage, file to findings {other['wall'] / stage['wall']:.1f}")
 
 
 if __name__ == "__main__":

@@ -328,7 +328,7 @@ def lint(
 ) -> None:
     """Check the mapping files; every finding says file and line."""
     from lnob_pipeline.mappings.lint import lint as find
-    from lnob_pipeline.mappings.lint import notes, write_inventory, write_schemas
+    from lnob_pipeline.mappings.lint import notes, stale_schemas, write_inventory, write_schemas
 
     folder = Settings.load().mappings
     try:
@@ -340,7 +340,7 @@ def lint(
     if write:
         write_schemas(folder / "schema")
         write_inventory(mappings)
-    findings = find(mappings)
+    findings = find(mappings) + stale_schemas(folder)
     for finding in findings:
         out.print(finding, markup=False, highlight=False, soft_wrap=True)
     if findings:

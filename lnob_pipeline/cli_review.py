@@ -1,4 +1,4 @@
-"""`lnob review`: what waits for a person, and the person's recorded decision.
+"""`lnob review`: what waits for a person, hand-ins and questions of the scorecard, and the recorded decision.
 
 Here: arguments, what the terminal says, exit codes. The register is in submissions/reviews.py, what follows from a
 decision in validation/.
@@ -64,6 +64,14 @@ def _waiting(settings: Settings, submission: str) -> pl.DataFrame:
     return results.filter((pl.col("outcome") == "failed") & (pl.col("severity") == "review"))
 
 
+def _on_the_card(settings: Settings, submission: str) -> pl.DataFrame:
+    """What waits for a person in the scorecard: criterion, question."""
+    from lnob_pipeline import storage, tables
+
+    card = storage.read_table(settings.lake, tables.FITNESS, submission)
+    return card.filter(pl.col("status") == "waiting_for_person").sort("position").select("criterion", "question")
+
+
 def _version(settings: Settings, submission: str, rule: str) -> str:
     """The version to decide on. Raises ValueError where nothing can be decided."""
     from lnob_pipeline.submissions import ledger, reviews
@@ -73,7 +81,11 @@ def _version(settings: Settings, submission: str, rule: str) -> str:
         raise ValueError(f"{submission} has no version that was judged; `lnob status` shows the submissions")
     if (day := ledger.closed_on(settings, submission, live.version)) is not None:
         raise ValueError(f"the raw files of {submission} were deleted as of {day}; only a new hand-in can be judged")
-    known = {*_waiting(settings, submission)["rule_id"], *reviews.decided(settings, submission, live.version)}
+    known = {
+        *_waiting(settings, submission)["rule_id"],
+        *_on_the_card(settings, submission)["criterion"],
+        *reviews.decided(settings, submission, live.version),
+    }
     if rule not in known:
         raise ValueError(f"{rule} does not wait for a person in {submission}; known: {', '.join(sorted(known)) or '-'}")
     return live.version
@@ -87,12 +99,29 @@ def _show(settings: Settings, submission: str | None) -> None:
     if submission is not None and states.is_empty():
         raise ValueError(f"{submission} is not in the ledger; `lnob status` lists what is")
     rows = list(_lines(settings, states.filter(pl.col("state") == "waiting_for_review")))
+    questions = list(_questions(settings, states))
     if not rows:
         out.print("Nothing waits for a person.")
-        return
-    columns = ["submission", "version", "rule", "why", "since"]
-    show(pl.DataFrame(rows, schema=columns, orient="row"), "Waiting for a person")
-    out.print("Decide: lnob review SUBMISSION --rule RULE --accept (or --reject) --by ROLE --reason TEXT")
+    else:
+        columns = ["submission", "version", "rule", "why", "since"]
+        show(pl.DataFrame(rows, schema=columns, orient="row"), "Waiting for a person")
+    if questions:
+        columns = ["submission", "version", "criterion", "question"]
+        title = "Open questions of the scorecard; they hold nothing up"
+        show(pl.DataFrame(questions, schema=columns, orient="row"), title)
+    if rows or questions:
+        out.print("Decide: lnob review SUBMISSION --rule RULE --accept (or --reject) --by ROLE --reason TEXT")
+
+
+def _questions(settings: Settings, states: pl.DataFrame) -> Iterator[tuple[str, str, str, str]]:
+    from lnob_pipeline.submissions import reviews
+
+    judged = states.filter(pl.col("state").is_in(["accepted", "accepted_with_flags", "waiting_for_review"]))
+    for submission, version in judged.select("submission_id", "version").iter_rows():
+        decided = reviews.decided(settings, submission, version)
+        for criterion, question in _on_the_card(settings, submission).iter_rows():
+            said = f"decided ({decided[criterion]}), not run yet: {question}" if criterion in decided else question
+            yield submission, version[: reviews.SHORT], criterion, said
 
 
 def _lines(settings: Settings, states: pl.DataFrame) -> Iterator[tuple[str, str, str, str, str]]:

@@ -302,7 +302,10 @@ def run_estimation(settings: Settings, key: str) -> Step:
 def run_status(settings: Settings, now: str) -> Step:
     """The state of every submission; numbers: how many are in each state, in all, and past their retention date."""
     table = tables.SUBMISSION_STATUS
-    before = _in_place(settings, table)
+    try:
+        before = _in_place(settings, table)
+    except storage.DamagedTableError:
+        before = None  # it is made from the ledger each time
     frame = ledger.status_table(settings).select(list(table.schema))
     output = _write(settings, frame, table)
     counts = dict(frame["state"].value_counts().sort("state").iter_rows())
@@ -493,7 +496,10 @@ def write_feedback(settings: Settings, checked: Validated, language: str | None 
     storage.private_folder(settings.lake / "feedback")
     kept = feedback_path(settings, key, "faults.json")
     faults = faults_of(checked.findings, dict(checked.balance.select("record", "n_rows").iter_rows()))
-    content, since_last = remembered(kept.read_bytes() if kept.exists() else None, version, faults)
+    try:
+        content, since_last = remembered(kept.read_bytes() if kept.exists() else None, version, faults)
+    except (ValueError, KeyError, TypeError):  # damaged: nothing is known of the version before
+        content, since_last = remembered(None, version, faults)
     said = make_feedback(checked, language, since_last)
     named = f"{key}.{language}" if language else key
     storage.write_bytes(feedback_path(settings, named), feedback_workbook(checked, said))
@@ -635,9 +641,9 @@ def _write_stream(settings: Settings, frames: Iterable[pl.DataFrame], table: Tab
 
 
 def _in_place(settings: Settings, table: Table, key: str | None = None) -> Output | None:
-    """The output of a table as it lies in the lake; None where it does not."""
-    path = storage.table_path(settings.lake, table, key)
-    if not path.exists():
+    """The output of a table as it lies in the lake; None where it does not. Raises DamagedTableError."""
+    path = storage.intact_file(storage.table_path(settings.lake, table, key))
+    if path is None:
         return None
     rows = pl.scan_parquet(path).select(pl.len()).collect().item()
     return Output(table.name, storage.sha256_file(path), rows)
@@ -664,17 +670,24 @@ def _stamp_path(settings: Settings, stage: str, key: str | None) -> Path:
 def _stamp(settings: Settings, step: Step, inputs: str) -> Step:
     storage.private_folder(settings.lake / "stamps")
     content: dict[str, Any] = {"inputs": inputs, "step": asdict(step)}
-    storage.write_bytes(_stamp_path(settings, step.stage, step.key), json.dumps(content, sort_keys=True).encode())
+    text = json.dumps(content | {"content": _hash(json.dumps(content, sort_keys=True))}, sort_keys=True)
+    storage.write_bytes(_stamp_path(settings, step.stage, step.key), text.encode())
     return step
+
+
+def _read_stamp(path: Path) -> dict[str, Any]:
+    """What a stamp holds; nothing where there is none, or where its bytes are not those that were written."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        return content if content.pop("content") == _hash(json.dumps(content, sort_keys=True)) else {}
+    except (OSError, ValueError, KeyError, AttributeError):
+        return {}
 
 
 def _stamped(settings: Settings, stage: str, key: str | None, inputs: str) -> Step | None:
     """What the step said last time, unless its inputs or the files it wrote have changed since."""
-    path = _stamp_path(settings, stage, key)
-    if not path.exists():
-        return None
-    content = json.loads(path.read_bytes())
-    if content["inputs"] != inputs:
+    content = _read_stamp(_stamp_path(settings, stage, key))
+    if content.get("inputs") != inputs:
         return None
     step = content["step"]
     outputs = tuple(Output(**item) for item in step["outputs"])

@@ -3,6 +3,9 @@
 Here belong atomic writes, private folders, the layout of the lake and the deterministic Parquet form. Meaning of tables
 is in tables.py. A file is written beside its place, flushed to disk and renamed, so that a reader or a crash sees the
 old file or the new one (rename(2), fsync(2)).
+
+A table that is not public bears a mark, the sha256 of its own bytes: what a disk changed since is noticed when it is
+read. (Of a release SHA256SUMS says the same.) A table whose history nothing could make again has a copy beside it.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ import fcntl
 import hashlib
 import itertools
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lnob_pipeline.tables import Table
@@ -24,6 +29,21 @@ from lnob_pipeline.tables import Table
 PRIVATE = 0o700
 ROW_GROUP_SIZE = 100_000
 UNFINISHED = ".unfinished"
+MARKED = "written_bytes"
+UNMARKED = b"sha256:" + b"0" * 64
+MARK = re.compile(rb"sha256:[0-9a-f]{64}")
+
+
+class DamagedTableError(OSError):
+    """The bytes of a table in the lake are not those that were written. Says which file, and how to mend."""
+
+    def __init__(self, path: Path) -> None:
+        copied = f" and {copy_of(path).name}" if copy_of(path).exists() else ""
+        super().__init__(
+            f"{path.parent.name}/{path.name}{copied} of the lake: damaged, the bytes are not those that were written; "
+            "restore it from a backup, or take it away and run `lnob run`, which makes it anew from what it rests on "
+            "(a ledger then begins with what lies in the inbox)"
+        )
 
 
 def private_folder(path: Path) -> Path:
@@ -183,9 +203,13 @@ def _write(parts: Iterator[pl.DataFrame], table: Table, path: Path, none: pl.Dat
     schema = table.arrow(first.columns)
     with written_whole(path) as temporary:
         with pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer:
+            if table.visibility != "public":
+                writer.add_key_value_metadata({MARKED: UNMARKED.decode()})
             for group in _row_groups(itertools.chain([first], parts), table):
                 arrow = group.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
                 writer.write_table(arrow, ROW_GROUP_SIZE)
+        if table.visibility != "public":
+            _mark(temporary)
         return sha256_file(temporary)
 
 
@@ -207,6 +231,67 @@ def _row_groups(parts: Iterable[pl.DataFrame], table: Table) -> Iterator[pl.Data
         yield pl.concat(waiting)
 
 
+def _mark(path: Path) -> None:
+    """Put the sha256 of a file into its place in the footer; it is that of the file with zeros in this place."""
+    digest, footer = _hashed(path)
+    digest.update(footer)
+    with path.open("r+b") as stream:
+        stream.seek(footer.rindex(UNMARKED) - len(footer), os.SEEK_END)
+        stream.write(UNMARKED[:7] + digest.hexdigest().encode())
+
+
+def _hashed(path: Path) -> tuple[hashlib._Hash, bytes]:
+    """The sha256 so far of a Parquet file without its footer, and the footer."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(size - 8, 0))
+        length = int.from_bytes(stream.read(4), "little") + 8
+        left = max(size - length, 0)
+        stream.seek(0)
+        while left:
+            chunk = stream.read(min(left, 1 << 20))
+            digest.update(chunk)
+            left -= len(chunk)
+        return digest, stream.read()
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a file of a table holds the bytes that were written; one from before there were marks: page by page."""
+    digest, footer = _hashed(path)
+    if marks := list(MARK.finditer(footer)):
+        start, end = marks[-1].span()
+        digest.update(footer[:start] + UNMARKED + footer[end:])
+        return digest.hexdigest().encode() == footer[start + 7 : end]
+    content = path.read_bytes()
+    if MARKED.encode() in content or UNMARKED[:7] in content:
+        return False
+    try:
+        pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
+    except (pa.ArrowException, OSError):
+        return False
+    return True
+
+
+def copy_of(path: Path) -> Path:
+    """Where the copy of a file of a table lies, if it is kept twice."""
+    return path.with_name(f"{path.name}.copy")
+
+
+def intact_file(path: Path) -> Path | None:
+    """The file of a table, or its copy where the file is damaged or lost; None where there is neither.
+
+    Raises DamagedTableError where none of them is intact.
+    """
+    found = [file for file in (path, copy_of(path)) if file.exists()]
+    if not found:
+        return None
+    for file in found:
+        if is_intact(file):
+            return file
+    raise DamagedTableError(path)
+
+
 def table_path(lake: Path, table: Table, partition: str | None = None) -> Path:
     """Where a table lies in the lake: <lake>/<table>.parquet, or <lake>/<table>/<submission>.parquet."""
     if table.partitioned != (partition is not None):
@@ -215,12 +300,24 @@ def table_path(lake: Path, table: Table, partition: str | None = None) -> Path:
 
 
 def read_table(lake: Path, table: Table, partition: str | None = None) -> pl.DataFrame:
-    """Read one file of a table; an absent file is an empty table."""
-    path = table_path(lake, table, partition)
-    return pl.read_parquet(path) if path.exists() else table.empty()
+    """Read one file of a table; an absent file is an empty table. Raises DamagedTableError."""
+    path = intact_file(table_path(lake, table, partition))
+    return pl.read_parquet(path.read_bytes()) if path else table.empty()
 
 
 def read_partitions(lake: Path, table: Table, partitions: list[str]) -> pl.DataFrame:
     """Read the given partitions of a table in the order given; absent files are left out."""
     frames = [read_table(lake, table, key) for key in partitions if table_path(lake, table, key).exists()]
     return pl.concat([table.empty(), *frames], how="diagonal" if table.open else "vertical")
+
+
+def partitions(lake: Path, table: Table) -> list[str]:
+    """The partitions of a table that have a file or a copy, sorted."""
+    names = (path.name.removesuffix(".copy") for path in (lake / table.name).glob("*.parquet*"))
+    return sorted({name.removesuffix(".parquet") for name in names if name.endswith(".parquet")})
+
+
+def read_all(lake: Path, table: Table) -> pl.DataFrame:
+    """All partitions of a table, in the order of their names; read at once, as they may be many."""
+    files = [intact_file(table_path(lake, table, key)) for key in partitions(lake, table)]
+    return pl.read_parquet([file for file in files if file]) if files else table.empty()

@@ -42,7 +42,7 @@ from lnob_pipeline.mappings.models import (
 )
 from lnob_pipeline.warehouse import connect
 
-__all__ = ["inventory", "lint", "notes", "schema_files", "write_inventory", "write_schemas"]
+__all__ = ["inventory", "lint", "notes", "schema_files", "stale_schemas", "write_inventory", "write_schemas"]
 
 SCHEMAS: dict[str, type[Model]] = {
     "variables": VariableFile,
@@ -92,7 +92,6 @@ def _findings(mappings: Mappings) -> Iterator[Finding | str]:
         derived = pool.submit(lambda: list(derived_findings(mappings, connection)))
         yield from _laws(mappings)
         yield from _retired(mappings)
-        yield from _schemas(mappings)
         yield from derived.result()
         yield from indicator_findings(mappings, connection)
         yield from examples.result()
@@ -176,8 +175,13 @@ def write_inventory(mappings: Mappings) -> None:
     write_bytes(path, (json.dumps(sorted(known | inventory(mappings)), indent=1) + "\n").encode())
 
 
-def _schemas(mappings: Mappings) -> Iterator[Finding]:
-    for name, text in schema_files().items():
-        path = mappings.folder / "schema" / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            yield f"schema/{name}", (), "is not what the models say; run `lnob lint --write`"
+def stale_schemas(folder: Path) -> list[str]:
+    """The JSON Schemas of the folder of mappings that are not what the models say, a line each as `lint` gives them.
+
+    Apart from `lint`: they change with the code of the models, never with what a statistician writes.
+    """
+    return [
+        f"schema/{name}:1: is not what the models say; run `lnob lint --write`"
+        for name, text in schema_files().items()
+        if not (path := folder / "schema" / name).exists() or path.read_text(encoding="utf-8") != text
+    ]

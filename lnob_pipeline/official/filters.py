@@ -38,10 +38,13 @@ def select_rows(
         conditions.append(year <= last_year)
     columns = rows.lazy().collect_schema().names()
     for name, codes in (dimensions or {}).items():
-        short = dimension_name(name)
-        totals = [TOTAL, *TOTALS.get(short, ())]
-        column = DIMENSION + short
-        code = pl.col(column).str.strip_chars() if column in columns else pl.lit(None, dtype=pl.String)
-        wanted = {*codes, *(totals if set(codes) & set(totals) else ())}
-        conditions.append(code.fill_null(TOTAL).is_in(list(wanted)))
+        conditions.append(_is_one_of(dimension_name(name), set(codes), columns))
     return rows.filter(pl.all_horizontal(conditions).fill_null(False))
+
+
+def _is_one_of(dimension: str, codes: set[str], columns: Collection[str]) -> pl.Expr:
+    """Whether a row's code of a dimension is among `codes`, all codes of the total being one."""
+    totals = {TOTAL, *TOTALS.get(dimension, ())}
+    column = DIMENSION + dimension
+    code = pl.col(column).str.strip_chars() if column in columns else pl.lit(None, dtype=pl.String)
+    return code.fill_null(TOTAL).is_in(list(codes | totals if codes & totals else codes))

@@ -1,6 +1,8 @@
 """Read the ledger: which hand-ins are live, their files, their history, and the state of each.
 
-Here belongs every question about the ledger. receive.py writes it. The state of a submission is a join: stage 1 says
+Here belongs every question about the ledger, and how its tables are kept: by one writer at a time, and twice, since
+nothing else holds the history. What a disk did to one of the two files mend() repairs from the other. What is written
+into them belongs to receive.py and retention.py. The state of a submission is a join: stage 1 says
 received, withdrawn or unreadable, stage 2 decides on each version (validation_outcomes). Two lists follow:
 
 - live(): the newest usable version of each submission that is not withdrawn. Stage 2 validates it.
@@ -18,13 +20,27 @@ A version whose raw files were deleted by retention is closed (closed_on): its r
 from __future__ import annotations
 
 import datetime
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import polars as pl
 from pydantic import ValidationError
 
 from lnob_pipeline.settings import Settings
-from lnob_pipeline.storage import read_table, sha256_bytes, table_path, write_table
+from lnob_pipeline.storage import (
+    copy_of,
+    intact_file,
+    private_folder,
+    read_all,
+    read_table,
+    sha256_bytes,
+    table_path,
+    write_bytes,
+    write_table,
+)
 from lnob_pipeline.submissions.manifest import DataFile, Manifest
 from lnob_pipeline.submissions.states import ACCEPTED, DECISIONS
 from lnob_pipeline.tables import RETENTION, SEALED_FILES, SUBMISSIONS, VALIDATION_OUTCOMES, Table
@@ -35,7 +51,10 @@ __all__ = [
     "Live",
     "closed_on",
     "history",
+    "keep",
+    "ledger_lock",
     "live",
+    "mend",
     "outcome",
     "promoted",
     "record_outcome",
@@ -46,6 +65,8 @@ __all__ = [
     "without_paths",
 ]
 
+TABLES = (SUBMISSIONS, SEALED_FILES, RETENTION, VALIDATION_OUTCOMES)
+"""The tables that are kept twice."""
 COUNTS = ("n_rows", "n_accepted", "n_quarantined", "n_refused")
 
 
@@ -62,11 +83,43 @@ class Live:
     manifest: Manifest
 
 
+@contextmanager
+def ledger_lock(settings: Settings) -> Iterator[None]:
+    """One writer of the ledger at a time, over all processes of this machine (flock(2)); not to be taken twice."""
+    descriptor = os.open(private_folder(settings.lake / SUBMISSIONS.name), os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def keep(settings: Settings, rows: pl.DataFrame, table: Table, submission_id: str) -> str:
+    """Write a table of the ledger for one submission, its copy first; returns the sha256 of the file."""
+    path = table_path(settings.lake, table, submission_id)
+    write_table(rows, table, copy_of(path))
+    return write_bytes(path, copy_of(path).read_bytes())
+
+
+def mend(settings: Settings, submission_id: str) -> None:
+    """Make file and copy of each table of the ledger equal again, under the lock: the file counts where it is intact.
+
+    Raises DamagedTableError where neither is.
+    """
+    for path in (table_path(settings.lake, table, submission_id) for table in TABLES):
+        if (good := intact_file(path)) is None:
+            continue
+        content = good.read_bytes()
+        for file in (path, copy_of(path)):
+            if not file.exists() or file.read_bytes() != content:
+                write_bytes(file, content)
+
+
 def history(settings: Settings, submission_id: str | None = None) -> pl.DataFrame:
     """Every version of every submission (or of one) ever received: table submissions, oldest first within each."""
     if submission_id is not None:
         return read_table(settings.lake, SUBMISSIONS, submission_id)
-    return _of_all(settings, SUBMISSIONS)
+    return read_all(settings.lake, SUBMISSIONS)
 
 
 def standing(rows: pl.DataFrame) -> pl.DataFrame:
@@ -127,11 +180,12 @@ def record_outcome(settings: Settings, outcome: pl.DataFrame) -> str:
     (submission,) = outcome["submission_id"].to_list()
     if (state := outcome["state"].item()) not in DECISIONS:
         raise LedgerError(f"{submission}: {state} is no decision of stage 2; it says one of {', '.join(DECISIONS)}")
-    earlier = read_table(settings.lake, VALIDATION_OUTCOMES, submission)
     accepts = pl.lit(outcome["state"].item() in ACCEPTED)
-    kept = earlier.filter(~(accepts & pl.col("state").is_in(ACCEPTED))).join(outcome, on="version", how="anti")
-    rows = pl.concat([kept, outcome.select(earlier.columns)])
-    return write_table(rows, VALIDATION_OUTCOMES, table_path(settings.lake, VALIDATION_OUTCOMES, submission))
+    with ledger_lock(settings):
+        earlier = read_table(settings.lake, VALIDATION_OUTCOMES, submission)
+        kept = earlier.filter(~(accepts & pl.col("state").is_in(ACCEPTED))).join(outcome, on="version", how="anti")
+        rows = pl.concat([kept, outcome.select(earlier.columns)])
+        return keep(settings, rows, VALIDATION_OUTCOMES, submission)
 
 
 def outcome(settings: Settings, of: Live) -> pl.DataFrame:
@@ -219,7 +273,7 @@ def _deletions(settings: Settings, submission_id: str | None) -> pl.DataFrame:
     if submission_id is not None:
         rows = read_table(settings.lake, RETENTION, submission_id)
     else:
-        rows = _of_all(settings, RETENTION)
+        rows = read_all(settings.lake, RETENTION)
     deleted = rows.filter(pl.col("action") == "deleted")
     return deleted.group_by("submission_id", "version").agg(
         pl.col("as_of").max().alias("deleted"), pl.col("recorded_at").max()
@@ -250,7 +304,7 @@ def _with_manifests(settings: Settings, rows: pl.DataFrame) -> list[Live]:
         except (ValidationError, KeyError):
             raise LedgerError(
                 f"{submission}: the ledger holds a manifest that this version of the pipeline cannot use; "
-                f"set {SUBMISSIONS.name}/{submission}.parquet of the lake aside and receive the submission again"
+                f"set {SUBMISSIONS.name}/{submission}.parquet and its copy aside and receive the submission again"
             ) from None
         found.append(Live(submission, version, manifest))
     return found
@@ -263,16 +317,9 @@ def _paths(settings: Settings, submissions: list[str]) -> dict[tuple[str, str], 
     if len(submissions) == 1:
         rows = read_table(settings.lake, SEALED_FILES, submissions[0])
     else:
-        rows = _of_all(settings, SEALED_FILES)
+        rows = read_all(settings.lake, SEALED_FILES)
     found = rows.group_by("submission_id", "version").agg("path")
     return {(submission, version): paths for submission, version, paths in found.iter_rows()}
-
-
-def _of_all(settings: Settings, table: Table) -> pl.DataFrame:
-    """A partitioned table of the ledger whole, in the order of the submissions; read at once, as they may be many."""
-    folder = settings.lake / table.name
-    files = sorted(folder.glob("*.parquet"), key=lambda path: path.stem)
-    return pl.read_parquet(files) if files else table.empty()
 
 
 def _sealed(settings: Settings, submission: str, version: str) -> dict[str, str]:
@@ -296,4 +343,6 @@ def _outcomes(settings: Settings, rows: pl.DataFrame) -> pl.DataFrame:
     keys = rows.select("submission_id").unique()
     if keys.height == 1:
         return read_table(settings.lake, VALIDATION_OUTCOMES, keys.item())
-    return _of_all(settings, VALIDATION_OUTCOMES).join(keys, on="submission_id", how="semi", maintain_order="left")
+    return read_all(settings.lake, VALIDATION_OUTCOMES).join(
+        keys, on="submission_id", how="semi", maintain_order="left"
+    )

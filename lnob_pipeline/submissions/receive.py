@@ -20,7 +20,6 @@ The inbox counts as sealed: it holds the partner's originals, identifiers includ
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import os
@@ -40,11 +39,9 @@ from lnob_pipeline.storage import (
     read_table,
     sha256_bytes,
     sha256_file,
-    table_path,
-    write_table,
     written_whole,
 )
-from lnob_pipeline.submissions.ledger import closed_on, standing, without_paths
+from lnob_pipeline.submissions.ledger import closed_on, keep, ledger_lock, mend, standing, without_paths
 from lnob_pipeline.submissions.manifest import (
     MANIFEST_NAMES,
     MAXIMUM_MANIFEST_BYTES,
@@ -187,7 +184,8 @@ def receive(
     `clean` takes out of the manifest what looks like an identifier, before the ledger keeps it; the scanner belongs to
     validation, so the caller hands it in. The version is that of the manifest as handed in.
 
-    Never raises for what a partner did. Raises OSError where our own disk cannot be written.
+    Never raises for what a partner did. Raises OSError where our own disk cannot be written, or where it has damaged
+    both files of a table of the ledger.
     """
     folder = _absolute(folder)
     if not re.fullmatch(SUBMISSION_PATTERN, folder.name):
@@ -196,6 +194,8 @@ def receive(
     submission = folder.name
     if not any(os.path.lexists(folder / name) for name in MANIFEST_NAMES):
         return _without_manifest(settings, submission)
+    with ledger_lock(settings):
+        mend(settings, submission)
     content = _look(settings, folder)
     if content.manifest is not None:
         content = replace(content, manifest=clean(content.manifest))
@@ -371,17 +371,6 @@ def _seal(settings: Settings, folder: Path, file: DataFile, digest: str) -> None
         temporary.chmod(0o600)
 
 
-@contextmanager
-def ledger_lock(settings: Settings) -> Iterator[None]:
-    """One writer of the ledger at a time, over all processes of this machine (flock(2))."""
-    descriptor = os.open(private_folder(settings.lake / SUBMISSIONS.name), os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _enter(settings: Settings, submission: str, content: _Content, received_at: str) -> bool:
     """Write the tables of a submission; return whether there was anything to write. The ledger is written last."""
     ledger = read_table(settings.lake, SUBMISSIONS, submission)
@@ -401,7 +390,7 @@ def _enter(settings: Settings, submission: str, content: _Content, received_at: 
     if content.state == "withdrawn":
         rows = rows.with_columns(manifest=pl.lit(None, dtype=pl.String))
     _enter_files(settings, submission, content, rows["version"].to_list())
-    write_table(rows, SUBMISSIONS, table_path(settings.lake, SUBMISSIONS, submission))
+    keep(settings, rows, SUBMISSIONS, submission)
     return True
 
 
@@ -440,4 +429,4 @@ def _enter_files(settings: Settings, submission: str, content: _Content, version
         pl.col("version").is_in(versions) & (pl.col("version") != content.version)
     )
     table = pl.concat([earlier, pl.DataFrame(rows, schema=SEALED_FILES.schema)])
-    write_table(table, SEALED_FILES, table_path(settings.lake, SEALED_FILES, submission))
+    keep(settings, table, SEALED_FILES, submission)

@@ -27,10 +27,10 @@ from typing import Any
 import polars as pl
 
 from lnob_pipeline.settings import Settings
-from lnob_pipeline.storage import flush, read_table, table_path, write_table
-from lnob_pipeline.submissions.ledger import history, standing
+from lnob_pipeline.storage import flush, read_all, read_table
+from lnob_pipeline.submissions.ledger import history, keep, ledger_lock, standing
 from lnob_pipeline.submissions.manifest import MANIFEST_NAMES
-from lnob_pipeline.submissions.receive import content_version, file_stamps, ledger_lock
+from lnob_pipeline.submissions.receive import content_version, file_stamps
 from lnob_pipeline.tables import RETENTION, SEALED_FILES
 
 REMOVED = ".removed-"
@@ -79,8 +79,7 @@ def unknown(settings: Settings, now: str) -> list[str]:
     """Sealed bytes that belong to no submission and are older than a day, sorted. `now`: ISO 8601, UTC."""
     if not settings.sealed.is_dir():
         return []
-    files = sorted((settings.lake / SEALED_FILES.name).glob("*.parquet"))
-    known = set(pl.read_parquet(files, columns=["sha256"])["sha256"]) if files else set()
+    known = set(read_all(settings.lake, SEALED_FILES)["sha256"])
     yesterday = datetime.datetime.fromisoformat(now).timestamp() - datetime.timedelta(days=1).total_seconds()
     return sorted(
         path.name
@@ -158,10 +157,7 @@ def _due(settings: Settings, row: dict[str, Any], there: Mapping[str, frozenset[
 
 def _there(settings: Settings) -> dict[str, frozenset[str]]:
     """For each submission the sha256 of its files that are still sealed; its partitions are read at once."""
-    files = sorted((settings.lake / SEALED_FILES.name).glob("*.parquet"))
-    if not files:
-        return {}
-    rows = pl.read_parquet(files, columns=["submission_id", "sha256"])
+    rows = read_all(settings.lake, SEALED_FILES)
     sealed = _sealed(settings, rows["sha256"])
     found = rows.group_by("submission_id").agg("sha256")
     return {submission: sealed.intersection(digests) for submission, digests in found.iter_rows()}
@@ -186,11 +182,8 @@ def _inbox_stays(settings: Settings, folder: Path, version: str) -> str:
 
 def _needed(settings: Settings, over: pl.Series) -> frozenset[str]:
     """sha256 of the files of all submissions but those that are over."""
-    files = sorted((settings.lake / SEALED_FILES.name).glob("*.parquet"))
-    if not files:
-        return frozenset()
-    others = pl.scan_parquet(files).filter(~pl.col("submission_id").is_in(over.implode()))
-    return frozenset(others.select("sha256").collect()["sha256"])
+    files = read_all(settings.lake, SEALED_FILES)
+    return frozenset(files.filter(~pl.col("submission_id").is_in(over.implode()))["sha256"])
 
 
 def _erase(settings: Settings, items: Sequence[Due], needed: frozenset[str], today: datetime.date, now: str) -> None:
@@ -230,8 +223,7 @@ def _record(
         earlier, on=["version", "sha256", "recorded_at"], how="anti"
     )
     if new.height:
-        table = pl.concat([earlier, new])
-        write_table(table, RETENTION, table_path(settings.lake, RETENTION, item.submission_id))
+        keep(settings, pl.concat([earlier, new]), RETENTION, item.submission_id)
 
 
 def _without_names(settings: Settings, submission: str, files: pl.DataFrame) -> None:
@@ -239,7 +231,7 @@ def _without_names(settings: Settings, submission: str, files: pl.DataFrame) -> 
     rank = pl.col("path").rank("ordinal").over("version").cast(pl.String).str.zfill(4)
     named = files.with_columns(path=pl.format("file_{}", rank))
     if not named.equals(files):
-        write_table(named, SEALED_FILES, table_path(settings.lake, SEALED_FILES, submission))
+        keep(settings, named, SEALED_FILES, submission)
 
 
 def _folder(settings: Settings, submission: str) -> Path:

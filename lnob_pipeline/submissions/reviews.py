@@ -26,7 +26,15 @@ from typing import Final
 import polars as pl
 
 from lnob_pipeline.settings import Settings
-from lnob_pipeline.storage import in_form, read_table, table_path, write_bytes, write_table
+from lnob_pipeline.storage import (
+    DamagedTableError,
+    in_form,
+    partitions,
+    read_table,
+    table_path,
+    write_bytes,
+    write_table,
+)
 from lnob_pipeline.submissions.manifest import SUBMISSION_PATTERN
 from lnob_pipeline.tables import REVIEWS
 
@@ -65,10 +73,17 @@ def decided(
 def keep(settings: Settings, submission_id: str, identifies: Callable[[str], bool]) -> bool:
     """Write the decisions on a submission, as the register holds them, to the table REVIEWS; whether it changed."""
     rows = _in_force(settings, submission_id, identifies)
-    if rows.equals(read_table(settings.lake, REVIEWS, submission_id)):
+    if _is_kept(settings, submission_id, rows):
         return False
     write_table(rows, REVIEWS, table_path(settings.lake, REVIEWS, submission_id))
     return True
+
+
+def _is_kept(settings: Settings, submission_id: str, rows: pl.DataFrame) -> bool:
+    try:
+        return rows.equals(read_table(settings.lake, REVIEWS, submission_id))
+    except DamagedTableError:
+        return False  # the register stands: it is written again
 
 
 def changed(settings: Settings, identifies: Callable[[str], bool]) -> dict[str, str]:
@@ -78,13 +93,9 @@ def changed(settings: Settings, identifies: Callable[[str], bool]) -> dict[str, 
     except ReviewError:
         return {}
     named = {name for name in named if re.fullmatch(SUBMISSION_PATTERN, name)}
-    kept = {path.stem for path in (settings.lake / REVIEWS.name).glob("*.parquet")}
+    kept = set(partitions(settings.lake, REVIEWS))
     found = {name: _in_force(settings, name, identifies) for name in sorted(named | kept)}
-    return {
-        name: rows.write_json()
-        for name, rows in found.items()
-        if not rows.equals(read_table(settings.lake, REVIEWS, name))
-    }
+    return {name: rows.write_json() for name, rows in found.items() if not _is_kept(settings, name, rows)}
 
 
 def problems(settings: Settings, identifies: Callable[[str], bool]) -> list[str]:

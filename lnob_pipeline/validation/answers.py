@@ -19,7 +19,7 @@ import polars as pl
 
 from lnob_pipeline.mappings.models import Column, Instrument, Record
 from lnob_pipeline.validation.columns import Headers
-from lnob_pipeline.validation.normalise import DIGITS, ascii_digits, number_text, tidy, tidy_text
+from lnob_pipeline.validation.normalise import DIGITS, ascii_digits, each_text, number_text, tidy, tidy_text
 
 UNMAPPED = "unmapped"
 """Stands in a kept cell whose text was taken out: an answer was there, and it cannot be used."""
@@ -68,10 +68,12 @@ def spelled(cell: pl.Expr, known: dict[str, str]) -> pl.Expr:
     if not known:
         return pl.lit(None, dtype=pl.String)
     names, spellings = list(known), list(known.values())
-    return pl.coalesce(
-        cell.replace_strict(names, spellings, default=None, return_dtype=pl.String),
-        ascii_digits(cell).replace_strict(names, spellings, default=None, return_dtype=pl.String),
+    text = pl.col("cell")
+    spelling = pl.coalesce(
+        text.replace_strict(names, spellings, default=None, return_dtype=pl.String),
+        ascii_digits(text).replace_strict(names, spellings, default=None, return_dtype=pl.String),
     )
+    return each_text(cell, lambda cells: cells.to_frame("cell").select(spelling).to_series())
 
 
 def rows_of_ticks(frame: pl.DataFrame) -> set[str]:

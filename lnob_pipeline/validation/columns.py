@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from lnob_pipeline.mappings.models import Record
 from lnob_pipeline.validation.normalise import tidy_text
 
-BETWEEN = re.compile(r"[/.:-]+")
-"""What exports put between the parts of a path: KoboToolbox / . or :, ODK Central -."""
+BETWEEN = re.compile(r"\s*[/.:-]+\s*")
+"""What exports put between the parts of a path: KoboToolbox / . or :, ODK Central -; by hand with blanks around it."""
 VERSION = re.compile(r"^_{1,2}version\d*_{1,2}$|^FormVersion$|^formdef_version$|^meta/versionID$")
 """Headers of the version of the form: KoboToolbox, ODK Central, SurveyCTO."""
 SYSTEM = re.compile(
@@ -84,23 +84,23 @@ def find_headers(
     return Headers(of, by_option, sorted(set(by_path.values())), unclear, moved)
 
 
-def _flat(name: str) -> str:
-    """A path with one kind of mark between its parts."""
-    return BETWEEN.sub("/", name).strip("/")
+def flat(name: str) -> str:
+    """A name in tidy form, as a path with one kind of mark between its parts."""
+    return BETWEEN.sub("/", tidy_text(name)).strip("/")
 
 
 def _exact(names: dict[str, list[str]], headers: Sequence[str]) -> dict[str, str]:
     """Header -> column where it is one of the column's names, or such a name with other marks in its path."""
     exact = {tidy_text(name): column for column, known in reversed(names.items()) for name in known}
-    flat: dict[str, set[str]] = {}
+    paths: dict[str, set[str]] = {}
     for name, column in exact.items():
-        flat.setdefault(_flat(name), set()).add(column)
+        paths.setdefault(flat(name), set()).add(column)
     owner: dict[str, str] = {}
     for header in headers:
         text = tidy_text(header)
         if text in exact:
             owner[header] = exact[text]
-        elif len(columns := flat.get(_flat(text), set())) == 1:
+        elif len(columns := paths.get(flat(text), set())) == 1:
             owner[header] = next(iter(columns))
     return owner
 
@@ -114,18 +114,18 @@ def _options(
     record: Record,
 ) -> dict[str, dict[str, str | None]]:
     """Column with several answers -> header of one of its options -> code. Mapped columns are no options."""
-    questions = {_flat(tidy_text(name)): column for column in options for name in names[column]}
+    questions = {flat(name): column for column in options for name in names[column]}
     known: dict[str, tuple[str, str | None]] = {}
     for question, column in questions.items():
         for text, code in options[column].items():
-            path = f"{question}/{_flat(tidy_text(text))}"
+            path = f"{question}/{flat(text)}"
             same = path not in known or known[path] == (column, code)
             known[path] = (column, code if same else None)
     found: dict[str, dict[str, str | None]] = {}
     for header in headers:
         if header in owner and record.columns[owner[header]].exclude != "option_column":
             continue
-        path = _flat(tidy_text(header))
+        path = flat(header)
         option = next((known[end] for end in _ends(path) if end in known), None)
         if option is None and header in rows_of_options:
             groups = path.split("/")[:-1]
@@ -145,10 +145,10 @@ def names_of(record: Record, headers: Sequence[str], found: Headers) -> dict[str
     for column, of in found.of.items():
         if len(of) == 1:
             names |= {tidy_text(name): of[0] for name in (column, *record.columns[column].aliases)}
-    flat = Counter(_flat(tidy_text(header)) for header in headers)
+    paths = Counter(flat(header) for header in headers)
     for header in headers:
         text = tidy_text(header)
-        if flat[_flat(text)] == 1:
+        if paths[flat(text)] == 1:
             names |= {BETWEEN.sub(mark, text): header for mark in "/.:-"}
     return names | {tidy_text(header): header for header in headers}
 
@@ -164,8 +164,8 @@ def _by_path(
     columns: dict[str, set[str]] = {}
     for column, known in names.items():
         for name in known:
-            columns.setdefault(_flat(tidy_text(name)), set()).add(column)
-    written = {_flat(tidy_text(header)) for header in headers}
+            columns.setdefault(flat(name), set()).add(column)
+    written = {flat(header) for header in headers}
     ends = _headers_by_end(columns.keys(), headers, written)
     claimed: dict[str, set[str]] = {}
     for name, those in ends.items():
@@ -199,7 +199,7 @@ def _headers_by_end(names: Collection[str], headers: Sequence[str], written: set
     questions = {end for name in whole for end in _ends(name)}
     ends: dict[str, list[str]] = {}
     for header in headers:
-        path = _flat(tidy_text(header))
+        path = flat(header)
         for end in _ends(path)[1:]:
             above = path[: -len(end) - 1]
             if end in names and above not in questions and not any(name in whole for name in _ends(above)):

@@ -37,13 +37,15 @@ class Consenting:
 
     rows: those that consented. refused: row number, reason, and whether it is the row's own refusal or that of the row
     it belongs to. beside: columns of the file that are no answers (ids, times, marks of the survey tool), row for row
-    with `rows`; they stay in memory. scopes: scope -> which rows of `rows` agreed to it.
+    with `rows`; they stay in memory. scopes: scope -> which rows of `rows` agreed to it. without_all: keys of the rows
+    above that have refused members, so that their list of members is rightly shorter; in memory only.
     """
 
     rows: dict[str, Rows]
     refused: dict[str, pl.DataFrame]
     beside: dict[str, pl.DataFrame]
     scopes: dict[str, dict[str, pl.Series]]
+    without_all: dict[str, pl.Series]
 
 
 Reasons = dict[str, pl.Series]
@@ -77,11 +79,13 @@ def consenting(
     rows: dict[str, Rows] = {}
     refused: dict[str, pl.DataFrame] = {}
     kept_beside: dict[str, pl.DataFrame] = {}
+    without_all: dict[str, pl.Series] = {}
     for name, source in sources.items():
         out = spread[name].is_not_null()
         whole = pl.DataFrame([frames[name][ROW], spread[name].alias("reason"), own[name].is_not_null().alias("own")])
         refused[name] = whole.filter(out)
         agreed = frames[name].filter(~out)
+        without_all[name] = frames[name].filter(out)[PARENT].drop_nulls().unique()
         mapped = [header for header, column in source.record.columns.items() if column.exclude is None]
         rows[name] = Rows(
             name,
@@ -108,7 +112,7 @@ def consenting(
         scope: {name: mask.filter(spread[name].is_null()) for name, mask in masks.items()}
         for scope, masks in scopes.items()
     }
-    return Consenting(rows, refused, kept_beside, agreed_to)
+    return Consenting(rows, refused, kept_beside, agreed_to, without_all)
 
 
 def _working(source: Source) -> pl.DataFrame:

@@ -210,6 +210,8 @@ def _check_codes(rows: Rows, header: str, column: Column, known: dict[str, str],
     guesses = misread(cells.filter(listed), known)
     for reason in REASONS_OF:
         of_reason = guesses.filter(pl.col("reason") == reason)
+        if of_reason.is_empty():
+            continue
         proposal = cells.replace_strict(of_reason["cell"], of_reason["proposal"], default=None, return_dtype=pl.String)
         mask = listed & proposal.is_not_null()
         found.add(rows, mask, "codes", effect, reason, column=header, written=shown, proposal=proposal)
@@ -568,14 +570,18 @@ def check_parents(rows: Rows, parents: Rows, found: Findings) -> None:
     found.result("household", len(orphans), n, expectation="parent_present", record=rows.name)
 
 
-def check_household(households: Rows, persons: Rows, found: Findings) -> None:
-    """The roster against the household size, and one respondent a household."""
+def check_household(households: Rows, persons: Rows, without_all: pl.Series, found: Findings) -> None:
+    """The roster against the household size, and one respondent a household.
+
+    without_all: keys of households with refused members; their roster is rightly shorter.
+    """
     members = persons.frame.group_by(PARENT).len("members")
     for header in households.columns_of("household_size"):
         size = households.numbers[header]
         frame = households.frame.select(KEY).with_columns(size.alias("size"))
         frame = frame.join(members, left_on=KEY, right_on=PARENT, how="left", maintain_order="left")
         differs = (frame["size"] != frame["members"].fill_null(0)).fill_null(False)
+        differs &= ~frame[KEY].is_in(without_all.implode()).fill_null(False)
         n = found.add(
             households, differs, "household", "note", "roster_size", column=header, written=households.shown[header]
         )

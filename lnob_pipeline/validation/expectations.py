@@ -101,11 +101,21 @@ def _bounds(column: Column, instrument: Instrument, mappings: Mappings) -> tuple
 
 
 def _pandas(part: Rows) -> pd.DataFrame:
-    """Numbers as floats, all else as text; answers that are missing by a code count as answers here."""
-    columns = {KEY: part.frame[KEY]} | {header: part.numbers.get(header, cells) for header, cells in part.kept.items()}
-    named = [cells.alias(header) for header, cells in columns.items()]
-    frame: pd.DataFrame = pl.DataFrame(named).to_arrow(compat_level=pl.CompatLevel.oldest()).to_pandas()
+    """Numbers as floats, all else as categories; answers that are missing by a code count as answers here.
+
+    Great Expectations hashes every cell twice, and a category is hashed once. Of keys only their equality is asked, so
+    that the number of the category stands for each.
+    """
+    import pyarrow as pa
+
+    columns = {header: _arrow(part.numbers.get(header, cells)) for header, cells in part.kept.items()}
+    frame: pd.DataFrame = pa.table(columns | {KEY: _arrow(part.frame[KEY]).indices}).to_pandas()
     return frame
+
+
+def _arrow(cells: pl.Series) -> Any:
+    plain = cells.to_arrow(compat_level=pl.CompatLevel.oldest())
+    return plain.dictionary_encode() if cells.dtype == pl.String else plain
 
 
 def _result(name: str, part: Rows, item: Any) -> Result:

@@ -9,10 +9,12 @@ cannot identify a person. The same input gives the same bytes.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Literal
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
+from xlsxwriter.utility import xl_col_to_name
 
 from lnob_pipeline.messages.catalogue import ENGLISH, KIND, Catalogue, catalogue
 from lnob_pipeline.messages.message import from_json
@@ -27,8 +29,10 @@ SHORT_KINDS = 3
 NUMBERS_LISTED = 12
 SEVERITY_ORDER = {"blocking": 0, "review": 1, "warning": 2, "information": 3}
 EFFECT_ORDER = {"row": 0, "cell": 1, "submission": 2, "note": 3}
-FOLLOWING = ("parent_out", "quarantine_high", "nothing_accepted")
+FOLLOWING = ("parent_out", "question_stopped", "quarantine_high", "nothing_accepted")
 """Reasons that go away when others are mended; they stand after them."""
+BY_PLACE = re.compile(r"column ([1-9][0-9]{0,4})")
+"""A column of which only the place is told."""
 PROPOSALS = r'"proposal": "[^"]*"'
 
 
@@ -179,14 +183,23 @@ def rows_in(feedback: Feedback, speak: Catalogue) -> str:
 
 def where(kind: Kind, speak: Catalogue, numbers: int = NUMBERS_LISTED) -> str:
     """File, sheet, column and the first row numbers of a kind, as the partner knows them."""
-    named = {"file": kind.file, "sheet": kind.sheet, "column": kind.column}
+    named = {"file": kind.file, "sheet": kind.sheet}
     parts = [speak.say(WORKBOOK[f"where_{part}"], {"name": name}) for part, name in named.items() if name]
+    parts += [column_in_words(kind.column, speak)] if kind.column else []
     if kind.rows and numbers:
         shown = ", ".join(map(str, kind.rows[:numbers]))
         if (more := len(kind.rows) - numbers) > 0:
             shown = speak.say(WORKBOOK["and_more"], {"shown": shown, "n": more})
         parts.append(speak.say(WORKBOOK["where_rows"], {"numbers": shown}))
     return ", ".join(parts) or speak.say(WORKBOOK["whole_submission"])
+
+
+def column_in_words(column: str, speak: Catalogue) -> str:
+    """A column by its name, or by its place where the name may not be shown (privacy.public_column)."""
+    if (place := BY_PLACE.fullmatch(column)) is None:
+        return speak.say(WORKBOOK["where_column"], {"name": column})
+    number = int(place[1])
+    return speak.say(WORKBOOK["where_place"], {"n": number, "letters": xl_col_to_name(number - 1)})
 
 
 def kinds_to_mend(findings: pl.DataFrame) -> pl.DataFrame:

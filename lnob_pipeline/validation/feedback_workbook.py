@@ -21,7 +21,15 @@ from lnob_pipeline.messages.catalogue import Catalogue, catalogue
 from lnob_pipeline.messages.message import from_json
 from lnob_pipeline.submissions.readers.feedback_xlsx import FORMAT, HIDDEN, TABLE
 from lnob_pipeline.validation.copies import Copy
-from lnob_pipeline.validation.feedback import MAXIMUM_KINDS, Feedback, Kind, make_feedback, rows_in, where
+from lnob_pipeline.validation.feedback import (
+    MAXIMUM_KINDS,
+    Feedback,
+    Kind,
+    column_in_words,
+    make_feedback,
+    rows_in,
+    where,
+)
 from lnob_pipeline.validation.outcome import Validated
 from lnob_pipeline.validation.privacy import NOT_SHOWN
 from lnob_pipeline.validation.rules import EFFECTS, REASONS, RULES, SEVERITIES, WORKBOOK
@@ -151,7 +159,10 @@ class _Page:
         """What happens next, the worst reasons, how to hand in again, and what is no fault."""
         feedback = self.feedback
         lines = [(self.word("next"), feedback.next, "text")]
-        reasons = [kind.what for kind in self.faults if kind.severity == self.faults[0].severity]
+        worst = [kind for kind in self.faults if kind.severity == self.faults[0].severity]
+        reasons = [
+            f"{column_in_words(kind.column, self.speak)}: {kind.what}" if kind.column else kind.what for kind in worst
+        ]
         lines += [(self.word("reasons"), text, "text") for text in list(dict.fromkeys(reasons))[:MAXIMUM_KINDS]]
         if any(kind.rows for kind in self.faults):
             lines += [(self.word("again"), self.word(name), "text") for name in ("again_rows", "again_files")]
@@ -243,7 +254,12 @@ class _Page:
         for place, header in enumerate([self.word("row"), self.word("leave_out_column"), self.word("todo"), *headers]):
             sheet.set_column(place, place, ROW_WIDTHS[place] if place < len(ROW_WIDTHS) else CELL_WIDTH)
             sheet.write_string(0, place, header, self.formats["header"])
-        longest = max(_lines(header, CELL_WIDTH) for header in [self.word("leave_out_column"), *headers])
+        titles = [self.word("row"), self.word("leave_out_column")]
+        longest = max(
+            *(_lines(title, width) for title, width in zip(titles, ROW_WIDTHS, strict=False)),
+            *(_lines(header, CELL_WIDTH) for header in headers),
+            1,
+        )
         sheet.set_row(0, min(self.line * longest, 409))
         faults = self._faults(copy, validated.findings)
         leave_out = self.word("leave_out")
@@ -252,7 +268,7 @@ class _Page:
         notes = 0
         for row, (label, *answers) in enumerate(cells, start=1):
             here = faults.get(str(label), [])
-            todo = "; ".join(dict.fromkeys(f"{fault['name']}: {fault['mend']}" for fault in here))
+            todo = "\n".join(dict.fromkeys(f"{fault['name']}: {fault['what']}. {fault['mend']}" for fault in here))
             whole = next((name for name in ANCHORS for fault in here if fault["effect"] == name), "text")
             self.write(
                 sheet, row, (label or "", leave_out if row > kept else "", todo), ROW_WIDTHS, (whole, "text", "text")

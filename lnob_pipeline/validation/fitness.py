@@ -24,7 +24,8 @@ from lnob_pipeline.tables import FITNESS
 from lnob_pipeline.validation.answers import UNMAPPED
 from lnob_pipeline.validation.contracts import BREAKDOWN_VARIABLES, MISSING_LIMIT
 from lnob_pipeline.validation.findings import LABEL, Findings, Rows
-from lnob_pipeline.validation.quality import FEWEST_CASES, GROUPING, cases_by_group
+from lnob_pipeline.validation.law import ON_WORD
+from lnob_pipeline.validation.quality import FEWEST_CASES, GROUPING, cases_by_group, unknown_answers
 
 ACCURACY = ("identity", "dates", "place", "conduct", "form_logic")
 COHERENCE = ("household", "ranges", "types", "codes")
@@ -71,7 +72,8 @@ class Evidence:
             return None
         cells = part.kept[header].filter(~self.out[record])
         codes = [code for kind in part.record.columns[header].missing.values() for code in kind]
-        missing = int((cells.is_null() | cells.is_in([UNMAPPED, *codes])).sum())
+        unknown = unknown_answers(part, header, self.mappings).filter(~self.out[record])
+        missing = int((cells.is_null() | cells.is_in([UNMAPPED, *codes]) | unknown).sum())
         return missing / len(cells) if len(cells) else None
 
 
@@ -86,6 +88,7 @@ class Answer:
 
 
 NO_EVIDENCE = Answer("no_evidence", "nothing in the hand-in speaks of it")
+WAITING = Answer("waiting_for_person", "only a person can answer; nobody has yet")
 
 
 def scorecard(seen: Evidence, version: str, reviews: Mapping[str, str]) -> pl.DataFrame:
@@ -115,11 +118,10 @@ def scorecard(seen: Evidence, version: str, reviews: Mapping[str, str]) -> pl.Da
 
 
 def _answer(name: str, criterion: Criterion, seen: Evidence, reviews: Mapping[str, str]) -> Answer:
-    if criterion.check is not None:
-        return CHECKS[criterion.check](seen)
-    if name in reviews:
+    answer = CHECKS[criterion.check](seen) if criterion.check else WAITING
+    if answer.status == WAITING.status and name in reviews:
         return Answer(DECIDED[reviews[name]], "a person decided; see the register of reviews")
-    return Answer("waiting_for_person", "only a person can answer; nobody has yet")
+    return answer
 
 
 def _gate(holds: bool, evidence: str) -> Answer:
@@ -139,6 +141,22 @@ def _by_rules(seen: Evidence, *rules: str) -> Answer:
     if any(result.severity == "review" for result in waiting):
         return Answer("waiting_for_person", "a person has to decide on what was found")
     return _gate(not seen.found.blocked(*rules), f"checks made under {', '.join(rules)}: {len(outcomes)}")
+
+
+def _ethics(seen: Evidence) -> Answer:
+    """The rules of ethics; where minors answered on the word of the manifest, a person confirms it."""
+    answer = _by_rules(seen, "ethics", "special_protocol")
+    minors = sum(n for _, n, _ in seen.results("ethics", ON_WORD))
+    if answer.status != "met" or not minors:
+        return answer
+    return Answer(WAITING.status, f"{minors} minors answered; that guardians agreed is said in the manifest only")
+
+
+def _consent(seen: Evidence) -> Answer:
+    answer, obtained = _by_rules(seen, "consent"), seen.manifest.consent.obtained
+    if answer.status != "met" or obtained == "per_row":
+        return answer
+    return Answer(answer.status, f"the manifest says {obtained}; no row says it")
 
 
 def _engagement(seen: Evidence) -> Answer:
@@ -234,22 +252,39 @@ def _precision(seen: Evidence) -> Answer:
         if column.variable in GROUPING and header in part.kept
         for n in cases_by_group(part, header, seen.out[record])["count"]
     ]
+    counts += [0] * len(_claimed_without_rows(seen))
     enough = sum(n >= FEWEST_CASES for n in counts)
     drawn = seen.manifest.sampling.method == "probability"
     kind = "a probability sample" if drawn else "no probability sample, so no interval"
     return _share(enough, len(counts), f"groups have {FEWEST_CASES} rows or more ({kind})")
 
 
+def _claimed_without_rows(seen: Evidence) -> set[str]:
+    """Groups that the manifest names and no accepted row belongs to, where the form asks for the group."""
+    there: set[str] = set()
+    asked = False
+    for record, part in seen.rows.items():
+        for header in part.columns_of("marginalised_groups"):
+            if header in part.kept:
+                codes = part.record.columns[header].codes
+                there |= {codes.get(code, code) for code in cases_by_group(part, header, seen.out[record])["code"]}
+                asked = True
+    return set(seen.manifest.groups) - there if asked else set()
+
+
 def _rows_without(seen: Evidence, rules: tuple[str, ...]) -> Answer:
     part = seen.rows.get(seen.main or "")
-    if part is None or part.frame.is_empty():
+    looked_at = [rule for rule in rules if any(n and said != "not_applicable" for said, n, _ in seen.results(rule))]
+    if part is None or part.frame.is_empty() or not looked_at:
         return NO_EVIDENCE
     listed = seen.found.table().filter(
         pl.col("rule_id").is_in(rules) & (pl.col("record") == part.name) & pl.col("label").is_not_null()
         & (pl.col("severity") != "information")
     )  # fmt: skip
     good = part.frame.filter(~pl.col(LABEL).is_in(listed["label"].unique().implode())).height
-    return _share(good, part.frame.height, f"rows have nothing listed under {', '.join(rules)}")
+    silent = [rule for rule in rules if rule not in looked_at]
+    tail = f"; nothing to look at for {', '.join(silent)}" if silent else ""
+    return _share(good, part.frame.height, f"rows have nothing listed under {', '.join(looked_at)}{tail}")
 
 
 def _coverage(seen: Evidence) -> Answer:
@@ -326,8 +361,8 @@ def _score_card(seen: Evidence) -> Answer:
 CHECKS: dict[FitnessCheck, Callable[[Evidence], Answer]] = {
     "citizen_engagement": _engagement,
     "indicators_served": _indicators,
-    "consent": lambda seen: _by_rules(seen, "consent"),
-    "ethics": lambda seen: _by_rules(seen, "ethics", "special_protocol"),
+    "consent": _consent,
+    "ethics": _ethics,
     "identifiers_absent": _identifiers,
     "agreement": _agreement,
     "methodology": _methodology,

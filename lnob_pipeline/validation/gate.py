@@ -32,7 +32,7 @@ from lnob_pipeline.validation.findings import Findings, Rows
 from lnob_pipeline.validation.fitness import Evidence, scorecard
 from lnob_pipeline.validation.form_logic import Form, read_form, replay
 from lnob_pipeline.validation.identifiers import report_taken_out, take_out, without_unprotected
-from lnob_pipeline.validation.law import check_law
+from lnob_pipeline.validation.law import check_guardians, check_law
 from lnob_pipeline.validation.linkage import linkage
 from lnob_pipeline.validation.outcome import Validated, assemble, balance_of, check_sizes, decided, quarantined
 from lnob_pipeline.validation.privacy import public_manifest, public_words
@@ -132,6 +132,7 @@ def _validated(
             quality.check_coverage(part, out[name], manifest, mappings, found)
             quality.check_group_sizes(part, out[name], found)
             quality.note_missing(part, out[name], found)
+            quality.check_unknown_answers(part, out[name], mappings, settings.unmapped_share_limit, found)
         if great_expectations:
             from lnob_pipeline.validation.expectations import expect
 
@@ -168,7 +169,7 @@ def _check(
         part = rows[name]
         contracts.check_columns(part, instrument, mappings, manifest.country, found)
         has_children = any(other.record.parent == name for other in rows.values())
-        quality.check_sentinels(part, found)
+        quality.check_sentinels(part, mappings, found)
         quality.check_percentages(part, instrument, mappings, found)
         contracts.check_identity(part, agreed.beside[name], has_children, found)
         contracts.check_dates(part, manifest, found)
@@ -179,9 +180,10 @@ def _check(
         if part.record.parent is not None:
             contracts.check_parents(part, rows[part.record.parent], found)
             if part.record.unit == "person" and rows[part.record.parent].record.unit == "household":
-                contracts.check_household(rows[part.record.parent], part, found)
+                contracts.check_household(rows[part.record.parent], part, agreed.without_all[name], found)
         if part.record.unit == "person" or (part.record.unit == "household" and not roster):
             contracts.check_minors(part, roster, manifest, guardian_age, settings, found)
+            check_guardians(part, roster, manifest, guardian_age, found)
     for name, part in rows.items():
         quality.check_copies(part, rows, found)
         quality.check_heaping(part, found)

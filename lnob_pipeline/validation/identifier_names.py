@@ -38,9 +38,9 @@ FORM_TYPES = {
 _LATIN = {
     "phone": "phone|phones|phone_?(?:number|no|num|nbr)|telephone|telephones|tel|tel_no|telefon"
     "|mobile_?(?:number|no|num)"
-    "|cell_?(?:number|no|phone)|cellphone|contact_?(?:number|no|num)|whatsapp|msisdn|devicephonenum"
+    "|mobile|mobail|cell|cell_?(?:number|no|phone)|cellphone|contact|contact_?(?:number|no|num)|whatsapp|msisdn|devicephonenum"
     "|simu|namba_ya_simu|nambari_ya_simu|rununu|dien_thoai|so_dien_thoai|sdt|di_dong"
-    "|foni|lamya|telefoni|nambala_ya_foni|waya|lambar_waya|lambar_tarho"
+    "|foni|lamya|telefoni|nambala_ya_foni|waya|lambar_wayar?|lambar_tarho"
     "|phone_nombor|mobile_nombor|mobail_nombor|dur_?bhash|sampark_(?:number|nambar)|mobail_nambar",
     "email": "email|e_?mail|mail_address|barua_pepe|thu_dien_tu|imelo|imel",
     "national_id": "national_id|nid|nid_?(?:number|no)|id_number|id_no|idno|id_card|identity_(?:card|number)|passport"
@@ -83,8 +83,8 @@ _LATIN = {
 _ALONE = dict.fromkeys(("ten", "nam", "nama", "thar"), "name") | {"pata": "address", "anh": "media", "ip": "device"}
 """Words that mean something else beside other words: they count only where they are the whole header."""
 _OTHER_SCRIPTS = {
-    "phone": "फोन|फ़ोन|मोबाइल नंबर|मोबाइल नम्बर|मोबाईल नम्बर|दूरभाष|सम्पर्क नम्बर|संपर्क नंबर|टेलिफोन|व्हाट्सएप"
-    "|ফোন|মোবাইল নম্বর|মোবাইল নাম্বার|মুঠোফোন|যোগাযোগের নম্বর|টেলিফোন|số điện thoại|điện thoại|số di động",
+    "phone": "फोन|फ़ोन|मोबाइल|मोबाईल|दूरभाष|सम्पर्क नम्बर|सम्पर्क नं|संपर्क नंबर|टेलिफोन|व्हाट्सएप"
+    "|ফোন|মোবাইল|মুঠোফোন|যোগাযোগের নম্বর|টেলিফোন|số điện thoại|điện thoại|số đt|sđt|số di động",
     "email": "ई-मेल|ईमेल|इमेल|ইমেইল|ই-মেইল|ই-মেল|thư điện tử",
     "national_id": "आधार|पहचान संख्या|पहचान पत्र|मतदाता पहचान|राशन कार्ड|पैन नंबर|पासपोर्ट|राहदानी|नागरिकता नम्बर"
     "|नागरिकता नं|नागरिकता प्रमाणपत्र|राष्ट्रिय परिचयपत्र|परिचयपत्र|जन्म दर्ता नम्बर|জাতীয় পরিচয়পত্র|পরিচয়পত্র|এনআইডি"

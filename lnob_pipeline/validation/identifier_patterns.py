@@ -106,8 +106,11 @@ _CLOCK = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?\s?(?:[AaPp]\.?[Mm]\.
 _DAY = r"(?:(?:19|20)[0-9]{2}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.](?:[0-9]{4}|[0-9]{2}))"
 TIME = rf"^{_DAY}(?:[T ,]+{_CLOCK})?$|^{_CLOCK}$"
 GROUPED = r"[0-9][\s().\-–]+[0-9]"
+IN_POWERS = r"^([0-9])[.,]([0-9]{6,})[eE]\+?([0-9]{1,2})$"
+"""A long whole number as a spreadsheet may store it, 9.801234567E9: all of its digits are there."""
 FRACTION = r"^[+-]?[0-9]+[.,][0-9]+(?:[eE][+-]?[0-9]+)?$"
 
+LONGEST_WRITTEN_OUT = 19
 _OTHER_DIGITS = f"[{''.join(DIGITS)}\u2212]"
 _CANDIDATE = (
     r"@|\(at\)|\[at\]|[0-9]\D{0,3}(?:[0-9]\D{0,3}){5,}[0-9]|[0-9][.,][0-9]{4}|[A-Za-z]{5}[0-9]{4}[A-Za-z]|[°º]|///"
@@ -128,10 +131,11 @@ _PERMUTATION = (
 _TAX_WEIGHTS = (31, 29, 23, 19, 17, 13, 7, 5, 3)
 
 
-def verhoeff_holds(digits: pl.Expr) -> pl.Expr:
+@functools.cache
+def verhoeff_holds(column: str) -> pl.Expr:
     """Whether the last digit of a text of twelve digits is its Verhoeff check digit (dihedral group of order ten)."""
     table = {f"{row}{column}": _DIHEDRAL[row][column] for row in range(10) for column in range(10)}
-    check = pl.lit("0")
+    check, digits = pl.lit("0"), pl.col(column)
     for place in range(12):
         digit = digits.str.slice(-1 - place, 1)
         turned = digit.replace({str(d): _PERMUTATION[place % 8][d] for d in range(10)})
@@ -139,18 +143,22 @@ def verhoeff_holds(digits: pl.Expr) -> pl.Expr:
     return check == "0"
 
 
-def luhn_holds(digits: pl.Expr, length: int) -> pl.Expr:
+@functools.cache
+def luhn_holds(column: str, length: int) -> pl.Expr:
     """Whether the last digit of a text of `length` digits is its Luhn check digit."""
     total: pl.Expr = pl.lit(0)
+    digits = pl.col(column)
     for place in range(length):
         digit = _digit(digits, length - 1 - place)
         total = total + (digit if place % 2 == 0 else digit * 2 - pl.when(digit > 4).then(9).otherwise(0))
     return total % 10 == 0
 
 
-def tax_code_holds(digits: pl.Expr) -> pl.Expr:
+@functools.cache
+def tax_code_holds(column: str) -> pl.Expr:
     """Whether the last of ten digits is the check digit of the tax code of Viet Nam."""
     total: pl.Expr = pl.lit(0)
+    digits = pl.col(column)
     for place, weight in enumerate(_TAX_WEIGHTS):
         total = total + _digit(digits, place) * weight
     return (10 - total % 11 == _digit(digits, 9)) & (digits.str.slice(2, 7) != "0000000")
@@ -185,6 +193,7 @@ def candidates(different: pl.Series) -> pl.DataFrame:
         apart = left.filter(made).with_columns(text.str.replace_all(UUID, "-"))
         left = pl.concat([left.filter(~made), apart.filter(text.str.contains(_CANDIDATE))])
     left = left.with_columns(text.str.strip_chars().str.replace(r"^([+-]?[0-9]+)[.,]0+$", "$1"))
+    left = left.with_columns(_written_out(text))
     nothing = pl.lit(None, dtype=pl.String)
     if left.is_empty():
         return left.select("cell", nothing.alias("certain"), nothing.alias("likely"))
@@ -202,11 +211,11 @@ def candidates(different: pl.Series) -> pl.DataFrame:
         """The check digit, reckoned only where some cell has such a number."""
         return holds.fill_null(False) if left[column].null_count() < left.height else pl.lit(False)
 
-    aadhaar = checked("twelve", verhoeff_holds(pl.col("twelve")))
-    imei = checked("fifteen", luhn_holds(pl.col("fifteen"), 15))
-    epic = checked("epic", luhn_holds(pl.col("epic"), 7))
-    branch = checked("branch", tax_code_holds(pl.col("branch")))
-    tax_code = checked("ten", tax_code_holds(pl.col("ten")))
+    aadhaar = checked("twelve", verhoeff_holds("twelve"))
+    imei = checked("fifteen", luhn_holds("fifteen", 15))
+    epic = checked("epic", luhn_holds("epic", 7))
+    branch = checked("branch", tax_code_holds("branch"))
+    tax_code = checked("ten", tax_code_holds("ten"))
     long = numbers.str.contains(LONG_RUN)
     cut = (numbers.str.len_chars() >= SHORTEST_CUT) & numbers.str.contains(PHONE_CUT)
     day = numbers.str.contains(DAY_RUN)
@@ -234,6 +243,15 @@ def candidates(different: pl.Series) -> pl.DataFrame:
         .alias("likely"),
     )
     return kinds.filter(pl.any_horizontal(pl.col("certain", "likely").is_not_null())).collect()
+
+
+def _written_out(text: pl.Expr) -> pl.Expr:
+    """A whole number in powers of ten with all of its digits; anything else as it is."""
+    parts = text.str.extract_groups(IN_POWERS)
+    decimals, power = parts.struct.field("2"), parts.struct.field("3").cast(pl.Int32)
+    whole = (power >= decimals.str.len_chars()) & (power <= LONGEST_WRITTEN_OUT)
+    padded = decimals.str.pad_end(LONGEST_WRITTEN_OUT, "0").str.head(power)
+    return pl.when(whole.fill_null(False)).then(parts.struct.field("1") + padded).otherwise(text).alias("text")
 
 
 def _with_digits(frame: pl.DataFrame) -> pl.DataFrame:

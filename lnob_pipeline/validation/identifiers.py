@@ -22,11 +22,11 @@ from lnob_pipeline.mappings.models import Instrument
 from lnob_pipeline.submissions.manifest import Manifest
 from lnob_pipeline.submissions.readers import SourceTable
 from lnob_pipeline.validation.cleaning import FileTable
-from lnob_pipeline.validation.columns import BETWEEN, is_system
+from lnob_pipeline.validation.columns import flat, is_system
 from lnob_pipeline.validation.findings import Findings
 from lnob_pipeline.validation.identifier_names import kind_by_form, kind_by_name
 from lnob_pipeline.validation.identifier_patterns import LONE_COORDINATE, candidates
-from lnob_pipeline.validation.normalise import tidy, tidy_text
+from lnob_pipeline.validation.normalise import tidy
 from lnob_pipeline.validation.privacy import public_column, public_file
 from lnob_pipeline.validation.protocol import without_sensitive
 from lnob_pipeline.validation.rules import KINDS
@@ -90,7 +90,8 @@ def take_out(
         parts = _parts(header)
         if filled == 0 or parts[-1] in used or any(part in several for part in parts):
             continue
-        name, identifies = declared.get("/".join(parts), (None, False))
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))  # an export has groups before the name
+        name, identifies = next((declared[end] for end in ends if end in declared), (None, False))
         named = kind_by_name(header)
         if named in NUMBERS and not cells.str.contains(NUMBERS[named]).any():
             named = None  # consent_phone: yes; access_to_phone: smartphone
@@ -124,7 +125,7 @@ def _instead(column: TakenColumn) -> pl.Expr:
 
 def _parts(name: str) -> list[str]:
     """A header or a name of the instrument as the parts of its path."""
-    return BETWEEN.sub("/", tidy_text(name)).strip("/").split("/")
+    return flat(name).split("/")
 
 
 def _used(instrument: Instrument | None) -> tuple[set[str], set[str]]:

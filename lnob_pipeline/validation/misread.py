@@ -53,14 +53,14 @@ def misread(cells: pl.Series, known: Mapping[str, str]) -> pl.DataFrame:
     for text, code in known.items():
         if found := BAND.match(_plain(text)):
             bands.setdefault((int(found[1]), int(found[2])), code)
-    latin = {_latin(text): code for text, code in known.items()}
+    in_latin = {latin(text): code for text, code in known.items()}
     rows = []
     for cell in different.to_list():
         proposals = list(dict.fromkeys(bands[pair] for pair in _bands_of(cell) if pair in bands))
         if proposals:
             rows.append((cell, REASONS_OF[0], " / ".join(proposals)))
-        elif (skeleton := _latin(cell)) in latin:
-            rows.append((cell, REASONS_OF[1], latin[skeleton]))
+        elif (skeleton := latin(cell)) in in_latin:
+            rows.append((cell, REASONS_OF[1], in_latin[skeleton]))
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -68,7 +68,7 @@ def _plain(text: str) -> str:
     return text.translate(ASCII)
 
 
-def _latin(text: str) -> str:
+def latin(text: str) -> str:
     """The text with full-width, Cyrillic and Greek letters as the Latin ones they look like."""
     return unicodedata.normalize("NFKC", text).translate(LOOK_ALIKES)
 

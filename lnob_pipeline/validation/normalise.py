@@ -72,7 +72,7 @@ def tidy(text: pl.Expr) -> pl.Expr:
 
     Joiners stay where a script needs them, between two of its letters. Blanks of other widths become plain ones.
     """
-    return _each_text(text, _tidy)
+    return each_text(text, _tidy)
 
 
 def _tidy(cells: pl.Series) -> pl.Series:
@@ -81,7 +81,7 @@ def _tidy(cells: pl.Series) -> pl.Series:
     return visible.str.normalize("NFC").str.strip_chars().replace("", None)
 
 
-def _each_text(text: pl.Expr, convert: Callable[[pl.Series], pl.Series]) -> pl.Expr:
+def each_text(text: pl.Expr, convert: Callable[[pl.Series], pl.Series]) -> pl.Expr:
     """Convert each different text once: the answers of a survey are few, and its rows are many."""
 
     def converted(cells: pl.Series) -> pl.Series:
@@ -115,7 +115,7 @@ def number_text(text: pl.Expr) -> pl.Expr:
     The value is exact: digits are moved, never computed. One group of three after a comma ("1,234") is 1234 only where
     another cell of the column groups digits by commas and none has a decimal comma; otherwise it stays ambiguous.
     """
-    return _each_text(text, lambda cells: _numbers(cells)["number"])
+    return each_text(text, lambda cells: _numbers(cells)["number"])
 
 
 def doubtful_number(text: pl.Expr) -> pl.Expr:
@@ -135,7 +135,7 @@ def doubtful_number(text: pl.Expr) -> pl.Expr:
         .when(close.str.contains(PERCENTAGE))
         .then(pl.lit(DOUBTS[2]))
     )
-    return _each_text(text, lambda cells: _numbers(cells).select(doubt).to_series())
+    return each_text(text, lambda cells: _numbers(cells).select(doubt).to_series())
 
 
 def _ascii(cells: pl.Series) -> pl.DataFrame:
@@ -178,7 +178,7 @@ def date_text(text: pl.Expr, order: DateOrder) -> pl.Expr:
     ("Oct 10, 2015 6:26:24 PM", "10-Oct-2015"). Where the declared order is year first and the cell is not, day and
     month are told apart only if one of them is above 12. A time of day is cut off.
     """
-    return _each_text(text, functools.partial(_dates, order=order))
+    return each_text(text, functools.partial(_dates, order=order))
 
 
 def _dates(cells: pl.Series, order: DateOrder) -> pl.Series:

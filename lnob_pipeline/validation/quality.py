@@ -16,7 +16,7 @@ import polars as pl
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.mappings.models import Instrument
 from lnob_pipeline.submissions.manifest import Manifest
-from lnob_pipeline.validation.answers import UNMAPPED
+from lnob_pipeline.validation.answers import UNMAPPED, known_texts
 from lnob_pipeline.validation.conduct import substantive
 from lnob_pipeline.validation.findings import KEY, PARENT, Findings, Rows
 
@@ -28,6 +28,9 @@ SENTINELS = (
     *(77, 88, 96, 97, 98, 99, 777, 888, 996, 997, 998, 999, 7777, 8888, 9996, 9997, 9998, 9999, 99999),
 )
 """Numbers that forms use for don't know, refused and not asked (REACH -999, EPFL 999 and 9999, DHS 97 to 99)."""
+TRUE_SOMETIMES, OFTEN = 100, 3
+"""A sentinel below this number, within the bounds of its question, can be true (a woman of 88 years): it is taken for
+a code only where so many rows have it."""
 APART = 2.0
 """A sentinel lies apart if it is more than so many times as large as the largest other number of its column."""
 CHANCE = 0.01
@@ -88,8 +91,11 @@ def _pairs_by_chance(frame: pl.DataFrame) -> float:
     return math.exp(sum(map(math.log, shares))) * n * (n - 1) / 2
 
 
-def check_sentinels(part: Rows, found: Findings) -> None:
-    """Codes for missing answers among the numbers, that the mapping does not declare: the answer is out."""
+def check_sentinels(part: Rows, mappings: Mappings, found: Findings) -> None:
+    """Codes for missing answers among the numbers, that the mapping does not declare: the answer is out.
+
+    A small one that can be true and is seldom stays, and the partner is asked about it.
+    """
     for header, numbers in part.numbers.items():
         column = part.record.columns[header]
         if column.variable is None:
@@ -103,7 +109,15 @@ def check_sentinels(part: Rows, found: Findings) -> None:
         mask = (
             frame.select(sentinel & apart.fill_null(False) & (pl.col("kept") != UNMAPPED)).to_series().fill_null(False)
         )
-        n = found.add(part, mask, "ranges", "cell", "undeclared_sentinel", column=header, written=part.shown[header])
+        said = mappings.variables[column.variable]
+        small = pl.col("n").is_between(0, TRUE_SOMETIMES, closed="none") & (pl.len().over("n") < OFTEN)
+        value = pl.col("n") * column.multiply
+        possible = (value >= (said.minimum or 0)) & (value <= (math.inf if said.maximum is None else said.maximum))
+        doubtful = mask & frame.select(small & possible).to_series().fill_null(False)
+        mask = mask & ~doubtful
+        shown: Where = {"column": header, "written": part.shown[header]}
+        found.add(part, doubtful, "ranges", "note", "possible_sentinel", severity="information", **shown)
+        n = found.add(part, mask, "ranges", "cell", "undeclared_sentinel", **shown)
         if n:
             part.kept[header] = frame.select(pl.when(mask).then(pl.lit(UNMAPPED)).otherwise("kept")).to_series()
         checked = len(numbers) - numbers.null_count()
@@ -210,6 +224,34 @@ def check_group_sizes(part: Rows, out: pl.Series, found: Findings) -> None:
             )  # fmt: skip
         elif counts.height:
             found.result("completeness", counts.height, 0, message="every group has enough cases", **where)
+
+
+def unknown_answers(part: Rows, header: str, mappings: Mappings) -> pl.Series:
+    """Which answers of a column have no meaning in the question bank; a blank is none of them."""
+    column, cells = part.record.columns[header], part.kept[header]
+    coded = column.variable is not None and mappings.variables[column.variable].type in ("code", "codes")
+    if not coded:
+        return (cells == UNMAPPED).fill_null(False)
+    known = sorted(set(known_texts(column, part.choices).values()))
+    if column.select == "multiple":
+        return cells.str.split(column.joined_by).list.eval(~pl.element().is_in(known)).list.any().fill_null(False)
+    return (~cells.is_in(known)).fill_null(False)
+
+
+def check_unknown_answers(part: Rows, out: pl.Series, mappings: Mappings, limit: float, found: Findings) -> None:
+    """Questions with so many unknown answers that the next stage makes no number of them (harmonisation/compile.py)."""
+    for header, column in part.record.columns.items():
+        if column.variable is None or mappings.variables[column.variable].type not in ("code", "codes"):
+            continue
+        if header not in part.kept:
+            continue
+        cells = part.kept[header].filter(~out).drop_nulls()
+        n = int(unknown_answers(part, header, mappings).filter(~out).sum())
+        if n > limit * len(cells):
+            found.whole(
+                "codes", "question_stopped", file=part.file, sheet=part.sheet, record=part.name, column=header,
+                n_checked=len(cells), n_failed=n, n=n, answered=len(cells), limit=f"{100 * limit:g}",
+            )  # fmt: skip
 
 
 def note_missing(part: Rows, out: pl.Series, found: Findings) -> None:

@@ -9,7 +9,8 @@ f is the number of records with the same quasi-identifiers (k of k-anonymity); a
 In a probability sample the risk of a record is the mean of 1/F, with F, the number in the population, negative binomial
 given f and the sum of the weights (Benedetti and Franconi 1998; Franconi and Polettini 2004; formulas as in the R
 package sdcMicro). It is 1/f where weights do not stand for hidden others: in any other sample, and for everyone who
-belongs to a marginalised group, since such a group may be small, named, and covered as a whole. A household is found
+belongs to a marginalised group, or may belong to one of those that the manifest names because nobody asked, since such
+a group may be small, named, and covered as a whole. A household is found
 through its composition or through one of its members, 1 - prod(1 - risk of the member); the larger of the two counts.
 Sources: Hundepool et al., Statistical Disclosure Control (2012), chapter 3; Templ, Kowarik and Meindl (2015), Journal
 of Statistical Software 67(4); HDX guidance on disclosure risk (global risk below 3 %); k of 3 and of 5 are proposals of
@@ -101,7 +102,9 @@ def _records(manifest: Manifest, households: pl.DataFrame, persons: pl.DataFrame
     of_person = tuple(name for name in of_person if name not in of_household)
     weighted = manifest.sampling.method == "probability" and households["household_weight"].null_count() == 0
     groups = pl.col("marginalised_groups").cast(pl.String)
-    in_a_group = groups.is_not_null() & ~groups.is_in(["none", "not_asked"])
+    unknown = groups.is_null() | (groups == "not_asked")
+    # Where the sample is of named groups, who was not asked about it may belong to one.
+    in_a_group = (unknown & pl.lit(bool(manifest.groups))) | (~unknown & (groups != "none"))
     weight = pl.when(~in_a_group).then(pl.col("household_weight").cast(pl.Float64)) if weighted else pl.lit(None)
     homes = households.select(
         "household_key", weight.cast(pl.Float64).alias("weight"), *(_code(name, mappings) for name in of_household)

@@ -288,6 +288,11 @@ REASONS: dict[str, tuple[str, str]] = {
         "the column name {column} is kept for the pipeline",
         "rename the question in the form, or ask the secretariat to map it under another name",
     ),
+    "look_alike_header": (
+        "the name of the column looks like {question}, but letters of another alphabet stand in it, so it was not "
+        "recognised",
+        "type the name of the column again with the letters of the questionnaire",
+    ),
     "unknown_column": (
         "the column is not in the questionnaire and was left out",
         "name the right version of the form, or tell us of the new question so that it can be mapped",
@@ -303,6 +308,15 @@ REASONS: dict[str, tuple[str, str]] = {
     "young_respondent": (
         "the respondent is below {age} and the manifest says that no minors were interviewed",
         "correct the age, or fill in minors_interviewed and guardian_consent in the manifest",
+    ),
+    "no_guardian_declared": (
+        "{n} people below {age} years answered for themselves, and neither the manifest nor the data say that a "
+        "guardian agreed; a person decides",
+        "correct the ages; if guardians agreed, fill in minors_interviewed and guardian_consent in the manifest",
+    ),
+    "guardians_on_word": (
+        "{n} people below {age} years answered for themselves; that guardians agreed is said in the manifest only",
+        "next time note the guardian's answer in a column, and name it in the manifest (guardian_consent_column)",
     ),
     "sensitive_taken_out": (
         "answers to {column} may be kept only where a special protocol was in force, and the manifest does not say so "
@@ -350,6 +364,11 @@ REASONS: dict[str, tuple[str, str]] = {
     "unknown_code": (
         "not an answer of this question; answers are {codes}",
         "put one of the codes, or tell us of the new answer",
+    ),
+    "question_stopped": (
+        "{n} of {answered} answers to {column} are not known to the questionnaire, more than {limit} %; so no number "
+        "is made of this question",
+        "mend these answers; if the form has new answers, send it, so that they can be mapped",
     ),
     "conflicting_columns": (
         "the columns of this question say different things, so none of them was taken",
@@ -531,7 +550,8 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "answers_alike": (
         "the interviews of one interviewer agree in more than {share} of 100 answers",
-        "visit some of these households again; leave rows out that were not asked",
+        "ask first whether these households live alike, as in one camp; if not, visit some of them again and leave "
+        "out rows that were not asked",
     ),
     "rejected_in_tool": (
         "the row was rejected in the survey tool",
@@ -552,6 +572,10 @@ REASONS: dict[str, tuple[str, str]] = {
     "undeclared_sentinel": (
         "the number looks like a code for don't know or refused, and the questionnaire does not say so",
         "tell us what the code means, or leave the cell empty",
+    ),
+    "possible_sentinel": (
+        "the number can be true, or a code for don't know or refused; it was kept",
+        "look at the paper form; if it is a code, leave the cell empty",
     ),
     "ages_heaped": (
         "many ages end in 0 or 5 (Whipple's index {index}, where 100 is none and 500 is all)",
@@ -663,6 +687,7 @@ WORKBOOK = {
     "where_file": "file {name}",
     "where_sheet": "sheet {name}",
     "where_column": "column {name}",
+    "where_place": "column number {n} ({letters} in a spreadsheet)",
     "where_rows": "row {numbers}",
     "not_shown": "(not shown)",
     "more_kinds": "{n} more kinds are not listed here; mend these first",
@@ -693,3 +718,26 @@ KINDS = {
     "declared": "what the questionnaire declares as identifying",
 }
 """Kinds of identifiers in words."""
+UNITS = {
+    "clusters": "clusters",
+    "doses": "doses",
+    "grade within the level": "grade within the level",
+    "grades completed within the level": "grades completed within the level",
+    "hours a day, mean of the seven days of the week": "hours a day, mean of the seven days of the week",
+    "hours a week": "hours a week",
+    "international dollars of 2021, a person and day": "international dollars of 2021, a person and day",
+    "live births": "live births",
+    "local currency, a household and month": "local currency, a household and month",
+    "local currency, a person and month": "local currency, a person and month",
+    "minutes, one way, on foot": "minutes, one way, on foot",
+    "minutes, round trip with queuing": "minutes, round trip with queuing",
+    "months": "months",
+    "persons": "persons",
+    "points of the scale": "points of the scale",
+    "rooms": "rooms",
+    "standard deviations": "standard deviations from the median of the WHO child growth standards",
+    "visits": "visits",
+    "weight": "weight",
+    "years": "years",
+}
+"""Units of the question bank and of score cards, as limits of numbers are told in them."""

@@ -18,8 +18,9 @@ from lnob_pipeline.submissions.readers import SourceTable
 from lnob_pipeline.tables import RESPONSES
 from lnob_pipeline.validation.answers import Answers, options_of, read_answers, rows_of_ticks
 from lnob_pipeline.validation.cleaning import FileTable, tables_of
-from lnob_pipeline.validation.columns import VERSION, Headers, find_headers, is_system
+from lnob_pipeline.validation.columns import VERSION, Headers, find_headers, flat, is_system
 from lnob_pipeline.validation.findings import KEY, LABEL, PARENT, ROW, Findings
+from lnob_pipeline.validation.misread import latin
 from lnob_pipeline.validation.normalise import tidy, tidy_text
 from lnob_pipeline.validation.privacy import (
     NOT_SHOWN,
@@ -158,15 +159,24 @@ def _unknown_columns(name: str, source: Source, found: Findings) -> None:
     known = {header for headers in source.headers.of.values() for header in headers}
     known |= {header for options in source.headers.options.values() for header in options}
     unknown: list[str] = []
+    look_alikes = {
+        latin(flat(name)): column
+        for column, said in source.record.columns.items()
+        if column not in source.headers.of
+        for name in (column, *said.aliases)
+    }
     for place, header in enumerate(source.table.frame.columns, start=1):
         if header in known or is_system(header):
             continue
         column = public_column(header, place, source.record.columns)
         unknown.append(column)
         question = source.headers.elsewhere.get(header)
+        reason = "column_elsewhere" if question else "unknown_column"
+        if question is None and (question := look_alikes.get(latin(flat(header)))):
+            reason = "look_alike_header"
         found.finding(
-            "structure", "column_elsewhere" if question else "unknown_column", file=public_file(source.file),
-            sheet=sheet_of(source), column=column, record=name, severity="warning", question=question,
+            "structure", reason, file=public_file(source.file), sheet=sheet_of(source), column=column, record=name,
+            severity="warning", question=question,
         )  # fmt: skip
     found.result(
         "structure", source.table.frame.width, len(unknown), expectation="columns_known", record=name,

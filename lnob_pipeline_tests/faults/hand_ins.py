@@ -76,7 +76,7 @@ def settings_of(home: Path, **more: Any) -> Settings:
 def _aadhaar(n: int) -> str:
     """A number of twelve digits whose last is its check digit of Verhoeff."""
     candidates = pl.DataFrame({"d": [f"2{SIGNATURE}{n % 1000:03d}{check}" for check in range(10)]})
-    return str(candidates.filter(verhoeff_holds(pl.col("d"))).item())
+    return str(candidates.filter(verhoeff_holds("d")).item())
 
 
 def _letters(n: int) -> str:
@@ -261,7 +261,8 @@ def survey(
 ) -> Planter:
     """Copy a survey into the inbox and plant identifiers into every column of every record; see the tests.
 
-    as_format: write its one table as a file of this format, as the hand-in <key>-as-<format>.
+    as_format: write its one table as a file of this format, as the hand-in <key>-as-<format>. Of the questions with
+    codes each of these hand-ins gets a third, by turns: what is written there is the same for every format.
     """
     new_key = f"{key}-as-{as_format.replace('_', '-')}" if as_format else None
     folder = copy_sample(root, home, key, new_key)
@@ -287,7 +288,9 @@ def survey(
             for header in table:
                 table[header] = table[header][:keep]
         n = len(next(iter(table.values())))
-        plant(table, record.columns, planter, last=n - 10, skip=keys)
+        coded = [header for header, column in record.columns.items() if column.codes or column.positive]
+        others = {header for i, header in enumerate(coded) if as_format and (i + len(as_format)) % 3}
+        plant(table, record.columns, planter, last=n - 10, skip=keys | others)
         if name == instrument.consent.record:
             refuse(table, instrument.consent.column, "refused", planter, iter(range(n - 4, n)), keys)
             refused_keys = set(table[record.key or ""][n - 4 :])

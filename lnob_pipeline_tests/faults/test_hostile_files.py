@@ -113,6 +113,7 @@ BOMBS: dict[str, tuple[bytes, str]] = {
     "ratio": (zipped({"f.csv": CSV_ZEROS}), "zip bomb"),
     "total": (zipped(NINE_PARTS), "zip bomb"),
     "nested": (zipped({"inner.zip": zipped({"f.csv": CSV_ZEROS})}), "holds another zip"),
+    "nested beside a table": (zipped({"f.csv": b"KEY,a\n1,2\n", "g.zip": CSV_ZEROS}), "holds another zip"),
     "nested under a plain name": (zipped({"f.csv": zipped({"f.csv": CSV_ZEROS})}), "holds another zip"),
     "parts": (zipped({f"f{number}.txt": b"" for number in range(5_001)}), "5001 parts, at most 5000"),
 }
@@ -301,6 +302,7 @@ LIMITED: dict[str, tuple[dict[str, int], tuple[str, ...]]] = {
     "rows": ({"maximum_rows": 39}, ("40 rows and at most 39", "divide the hand-in")),
     "columns": ({"maximum_columns": 14}, ("15 columns, at most 14",)),
     "cells": ({"maximum_cells": 599}, ("600 cells, at most 599", "divide the hand-in")),
+    "letters of a cell": ({"maximum_cell_letters": 20}, ("row 2: the cell in column", "more than 20 letters")),
     "memory": ({"reader_memory_bytes": 1_000_000}, ("more memory than one file may take (1 MB)", "save it under")),
 }
 

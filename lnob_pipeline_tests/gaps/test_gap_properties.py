@@ -88,7 +88,7 @@ def small(mappings: Mappings) -> Mappings:
 
 
 @pytest.fixture(scope="session")
-def catalogue(catalogue: Make) -> Make:
+def few(catalogue: Make) -> Make:
     """The series of the three indicators, three of the framework alone, and one that is not loaded."""
     own = catalogue().filter(pl.col("indicator").is_in(INDICATORS))
     more = [
@@ -100,11 +100,11 @@ def catalogue(catalogue: Make) -> Make:
 
 
 @pytest.fixture(scope="session")
-def plain(observations: Make, catalogue: Make, small: Mappings, as_of_2020: Settings) -> Callable[..., dict[Any, Row]]:
+def plain(observations: Make, few: Make, small: Mappings, as_of_2020: Settings) -> Callable[..., dict[Any, Row]]:
     """The table of some rows by the plain rules."""
 
     def make(*rows: Row, revisions: pl.DataFrame | None = None) -> dict[Any, Row]:
-        return plain_gaps(observations(*rows), catalogue(), small, as_of_2020, partnership(small), revisions)
+        return plain_gaps(observations(*rows), few(), small, as_of_2020, partnership(small), revisions)
 
     return make
 
@@ -118,7 +118,7 @@ revised_rows = st.lists(
 @given(rows=many_official, changed=revised_rows, withdrawn=revised_rows)
 def test_the_table_is_that_of_the_plain_rules(
     observations: Make,
-    catalogue: Make,
+    few: Make,
     plain: Callable[..., dict[Any, Row]],
     small: Mappings,
     as_of_2020: Settings,
@@ -131,7 +131,7 @@ def test_the_table_is_that_of_the_plain_rules(
     whole = [dict.fromkeys(tables.OFFICIAL_REVISIONS.schema) | row | {"m49": codes[row["iso3"]]} for row in moved]
     revisions = pl.DataFrame(whole, schema=tables.OFFICIAL_REVISIONS.schema)
     nothing = (tables.CITIZEN_ESTIMATES.empty(), tables.CITIZEN_EVIDENCE.empty(), tables.DECISIONS.empty())
-    table = gaps(observations(*rows), catalogue(), *nothing, small, as_of_2020, revisions)
+    table = gaps(observations(*rows), few(), *nothing, small, as_of_2020, revisions)
     expected = plain(*rows, revisions=revisions)
     assert set(table.select(CELL).iter_rows()) == set(expected)
     for row in table.to_dicts():
@@ -157,14 +157,11 @@ MISSING_DATA = {"no_trend", "no_baseline", "stale", "obsolete", "subnational_mis
 @quick
 @given(rows=many_official, more=official_rows)
 def test_an_observation_adds_no_missing_data_flag_to_another_cell(
-    judge: Make, small: Mappings, catalogue: Make, rows: list[Row], more: Row
+    judge: Make, small: Mappings, few: Make, rows: list[Row], more: Row
 ) -> None:
     """A flag that says something is not there, on a cell that the observation is not of."""
     before, after = (
-        {
-            tuple(row[name] for name in CELL): row
-            for row in judge(*which, mappings=small, catalogue=catalogue()).to_dicts()
-        }
+        {tuple(row[name] for name in CELL): row for row in judge(*which, mappings=small, catalogue=few()).to_dicts()}
         for which in (rows, [*rows, more])
     )
     every = MISSING_DATA | {"dimension_missing", "crossing_missing"}
@@ -178,10 +175,10 @@ def test_an_observation_adds_no_missing_data_flag_to_another_cell(
 @quick
 @given(rows=many_official)
 def test_parts_of_the_table_are_the_table(
-    observations: Make, catalogue: Make, small: Mappings, as_of_2020: Settings, rows: list[Row]
+    observations: Make, few: Make, small: Mappings, as_of_2020: Settings, rows: list[Row]
 ) -> None:
     nothing = (tables.CITIZEN_ESTIMATES.empty(), tables.CITIZEN_EVIDENCE.empty(), tables.DECISIONS.empty())
-    given_rows = (observations(*rows), catalogue(), *nothing, small, as_of_2020)
+    given_rows = (observations(*rows), few(), *nothing, small, as_of_2020)
     both = gaps(*given_rows)
     # The scope asks all countries; everything else is the country's own.
     alone = [gaps(*given_rows, areas={iso3: m49}) for iso3, m49 in partnership(small).items()]
@@ -192,9 +189,9 @@ def test_parts_of_the_table_are_the_table(
 
 @quick
 @given(rows=many_official)
-def test_statuses_partition_the_expected_cells(judge: Make, small: Mappings, catalogue: Make, rows: list[Row]) -> None:
-    table = judge(*rows, mappings=small, catalogue=catalogue())
-    cells = expected_cells(small, catalogue()).select(CELL).collect()
+def test_statuses_partition_the_expected_cells(judge: Make, small: Mappings, few: Make, rows: list[Row]) -> None:
+    table = judge(*rows, mappings=small, catalogue=few())
+    cells = expected_cells(small, few()).select(CELL).collect()
     counts = table.group_by("status").len()
     assert counts["len"].sum() == table.height == cells.height
     assert table.select(CELL).sort(CELL).equals(cells.sort(CELL))
@@ -208,11 +205,11 @@ def test_statuses_partition_the_expected_cells(judge: Make, small: Mappings, cat
 @quick
 @given(rows=many_official, more=official_rows)
 def test_an_observation_speaks_of_its_own_series_and_country(
-    judge: Make, small: Mappings, catalogue: Make, rows: list[Row], more: Row
+    judge: Make, small: Mappings, few: Make, rows: list[Row], more: Row
 ) -> None:
     elsewhere = (pl.col("series") != more["series"]) | (pl.col("iso3") != more["iso3"])
     before, after = (
-        judge(*which, mappings=small, catalogue=catalogue()).filter(elsewhere).drop("scope")
+        judge(*which, mappings=small, catalogue=few()).filter(elsewhere).drop("scope")
         for which in (rows, [*rows, more])
     )
     assert before.equals(after)
@@ -221,10 +218,10 @@ def test_an_observation_speaks_of_its_own_series_and_country(
 @quick
 @given(rows=many_official, more=official_rows)
 def test_a_usable_observation_never_silences_a_cell(
-    judge: Make, small: Mappings, catalogue: Make, rows: list[Row], more: Row
+    judge: Make, small: Mappings, few: Make, rows: list[Row], more: Row
 ) -> None:
     usable = more | {"value_text": "12", "nature": "C", "year": min(more["year"], 2020)}
-    before, after = (judge(*which, mappings=small, catalogue=catalogue()) for which in (rows, [*rows, usable]))
+    before, after = (judge(*which, mappings=small, catalogue=few()) for which in (rows, [*rows, usable]))
     reported = before.filter(pl.col("status") == "reported").select(CELL)
     still = after.filter(pl.col("status") == "reported").select(CELL)
     assert reported.join(still, on=CELL, how="anti").height == 0
@@ -232,21 +229,19 @@ def test_a_usable_observation_never_silences_a_cell(
 
 @quick
 @given(rows=many_official, seed=st.integers(0, 1000))
-def test_order_of_the_rows_does_not_matter(
-    judge: Make, small: Mappings, catalogue: Make, rows: list[Row], seed: int
-) -> None:
+def test_order_of_the_rows_does_not_matter(judge: Make, small: Mappings, few: Make, rows: list[Row], seed: int) -> None:
     shuffled = pl.Series(range(len(rows))).shuffle(seed=seed).to_list()
-    assert judge(*rows, mappings=small, catalogue=catalogue()).equals(
-        judge(*(rows[place] for place in shuffled), mappings=small, catalogue=catalogue())
+    assert judge(*rows, mappings=small, catalogue=few()).equals(
+        judge(*(rows[place] for place in shuffled), mappings=small, catalogue=few())
     )
 
 
 @quick
 @given(rows=many_official, citizen=many_citizen)
 def test_coverage_adds_up_over_countries(
-    judge: Make, estimates: Make, small: Mappings, catalogue: Make, rows: list[Row], citizen: list[Row]
+    judge: Make, estimates: Make, small: Mappings, few: Make, rows: list[Row], citizen: list[Row]
 ) -> None:
-    table = judge(*rows, mappings=small, catalogue=catalogue(), estimates=estimates(*citizen))
+    table = judge(*rows, mappings=small, catalogue=few(), estimates=estimates(*citizen))
     counts = coverage(table)
     whole = pl.concat([coverage(table.filter(pl.col("iso3") == iso3)) for iso3 in COUNTRIES])
     assert counts.sort(counts.columns).equals(whole.sort(whole.columns))
@@ -263,20 +258,20 @@ def test_only_a_national_class_a_sample_stands_on_one_line(
     judge: Make,
     observations: Make,
     estimates: Make,
-    catalogue: Make,
+    few: Make,
     small: Mappings,
     as_of_2020: Settings,
     rows: list[Row],
     citizen: list[Row],
 ) -> None:
     local = [row if row["area_level"] != "national" else row | {"area_level": "admin1"} for row in citizen]
-    side_by_side = compare(observations(*rows), catalogue(), estimates(*local), small, as_of_2020)
+    side_by_side = compare(observations(*rows), few(), estimates(*local), small, as_of_2020)
     assert "same_line" not in side_by_side["relation"].to_list()
     assert set(side_by_side["flags"]) <= {""}
-    table = judge(*rows, mappings=small, catalogue=catalogue(), estimates=estimates(*local))
+    table = judge(*rows, mappings=small, catalogue=few(), estimates=estimates(*local))
     assert set(table["citizen_effect"]) <= {"informs", "nothing_yet"}
     # And whatever the area: one line means class A of the country.
-    whole = compare(observations(*rows), catalogue(), estimates(*citizen), small, as_of_2020)
+    whole = compare(observations(*rows), few(), estimates(*citizen), small, as_of_2020)
     same_line = whole.filter(pl.col("relation") == "same_line")
     assert set(same_line["comparability"]) <= {"A"}
     assert set(same_line["citizen_area_level"]) <= {"national"}
@@ -288,20 +283,20 @@ def test_the_official_side_does_not_know_of_citizen_data(
     judge: Make,
     observations: Make,
     estimates: Make,
-    catalogue: Make,
+    few: Make,
     small: Mappings,
     as_of_2020: Settings,
     rows: list[Row],
     citizen: list[Row],
 ) -> None:
     alone, with_citizen = (
-        judge(*rows, mappings=small, catalogue=catalogue(), estimates=estimates(*which)) for which in ([], citizen)
+        judge(*rows, mappings=small, catalogue=few(), estimates=estimates(*which)) for which in ([], citizen)
     )
     assert alone.select(*CELL, *OFFICIAL_SIDE, "scope").equals(with_citizen.select(*CELL, *OFFICIAL_SIDE, "scope"))
-    side_by_side = compare(observations(*rows), catalogue(), estimates(*citizen), small, as_of_2020)
+    side_by_side = compare(observations(*rows), few(), estimates(*citizen), small, as_of_2020)
     official = [name for name in side_by_side.columns if name.startswith("official_")]
     assert not (side_by_side["official_value"].drop_nulls() % 1 == 0.25).any()
-    without = compare(observations(*rows), catalogue(), estimates(), small, as_of_2020)
+    without = compare(observations(*rows), few(), estimates(), small, as_of_2020)
     merged = side_by_side.select(*CELL, *official).filter(pl.col("official_year").is_not_null()).unique()
     assert merged.sort(CELL).equals(without.select(*CELL, *official).sort(CELL))
     # Every estimate stands there once, with its own value.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lnob_pipeline.mappings.lint import lint, write_inventory, write_schemas
+from lnob_pipeline.mappings.lint import lint, write_inventory
 from lnob_pipeline.mappings.load import MappingError, Mappings, load_mappings
 
 BARE = {
@@ -43,7 +43,6 @@ def library(tmp_path: Path) -> Callable[[dict[str, str]], Mappings]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
         mappings = load_mappings(folder)
-        write_schemas(folder / "schema")
         write_inventory(mappings)
         return mappings
 

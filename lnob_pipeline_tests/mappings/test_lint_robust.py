@@ -10,6 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lnob_pipeline.mappings.lint import stale_schemas, write_schemas
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline_tests.mappings.conftest import findings
 from lnob_pipeline_tests.mappings.test_derive import BANK
@@ -196,3 +197,12 @@ def test_lint_answers_whatever_the_files_say(folder: Path, data: st.DataObject) 
             assert re.match(r"[\w/.-]+\.(yaml|json):\d+: .", line), line
     finally:
         file.write_bytes(before)
+
+
+def test_a_schema_that_the_models_no_longer_make_is_told_and_written_anew(root: Path, tmp_path: Path) -> None:
+    assert stale_schemas(root / "indicator_mappings") == []
+    write_schemas(tmp_path / "schema")
+    assert stale_schemas(tmp_path) == []
+    (tmp_path / "schema" / "groups.json").write_text("{}\n", "utf-8")
+    (tmp_path / "schema" / "laws.json").unlink()
+    assert [line.split(":")[0] for line in stale_schemas(tmp_path)] == ["schema/groups.json", "schema/laws.json"]

@@ -7,7 +7,7 @@ from lnob_pipeline.mappings import expressions, load
 from lnob_pipeline.mappings.lint import lint
 
 MOST_SECONDS = 3.0
-"""Of processor time; about 1 where nothing else runs. The margin is for slow and busy machines."""
+"""Of processor time; under 1 where nothing else runs. The margin is for slow and busy machines."""
 
 
 def test_loading_and_lint_stay_quick(root: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def full_catalogue(bundled_data: ReplayData) -> ReplayData:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home that asks the API, with pauses of milliseconds and without a hand-in."""
     monkeypatch.setenv("LNOB_OFFICIAL_SOURCE", "api")
     monkeypatch.setattr(

@@ -96,7 +96,7 @@ def test_declared_dimensions_are_not_those_of_the_rows(client: SdgApiClient) -> 
     # Sex is declared for the clean fuel series, no row carries it: a filter on BOTHSEX would find nothing.
     assert "Sex" in {item["id"] for item in client.dimensions("EG_EGY_CLEAN").items}
     rows = rows_of(read(client, "EG_EGY_CLEAN"))
-    assert {tuple(row["dimensions"]) for row in rows} == {("Reporting Type",)}  # type: ignore[arg-type]
+    assert {tuple(row["dimensions"]) for row in rows} == {("Reporting Type",)}
 
 
 def test_a_series_of_two_indicators_lists_its_rows_twice_and_is_accepted(client: SdgApiClient) -> None:

@@ -10,12 +10,16 @@ import shutil
 from pathlib import Path
 
 import openpyxl
+import polars as pl
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from lnob_pipeline import pipeline
+from lnob_pipeline import pipeline, storage
+from lnob_pipeline.cli import app
 from lnob_pipeline.messages.catalogue import LANGUAGES, catalogue
 from lnob_pipeline.settings import Settings
+from lnob_pipeline.tables import FITNESS
 from lnob_pipeline.validation.rules import STATES, WORKBOOK
 
 KEY = "ken-2019-practice"
@@ -76,6 +80,30 @@ def test_each_seeded_mistake_is_found_and_explained(settings: Settings, seeded: 
     assert "row 4 (Everybody in the data agreed to take part)" in text
 
 
+def test_the_open_questions_of_the_scorecard_are_listed_and_can_be_decided(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LNOB_INBOX", str(settings.inbox))
+    monkeypatch.setenv("LNOB_LAKE", str(settings.lake))
+    listed = CliRunner().invoke(app, ["review"], env={"COLUMNS": "240"})
+    assert listed.exit_code == 0 and "impartiality" in listed.output and KEY in listed.output, listed.output
+    decision = [
+        "review",
+        KEY,
+        "--rule",
+        "impartiality",
+        "--reject",
+        "--by",
+        "secretariat",
+        "--reason",
+        "funder unknown",
+    ]
+    assert CliRunner().invoke(app, decision).exit_code == 0
+    judged(settings)
+    card = storage.read_table(settings.lake, FITNESS, KEY)
+    assert card.filter(pl.col("criterion") == "impartiality")["status"].item() == "not_met"
+
+
 def test_the_readme_teaches_the_same(practice: Path, seeded: list[dict[str, str]]) -> None:
     readme = (practice / "README.md").read_text("utf-8")
     for line in seeded:
@@ -104,10 +132,10 @@ def test_mending_all_of_it_brings_every_row_in(settings: Settings, seeded: list[
     assert said["rows"] == {"in_file": 29, "accepted": 28, "left_out": 0, "refused": 1}
     left = {kind["reason_id"] for kind in said["kinds"] if kind["severity"] != "information"}  # type: ignore[attr-defined]
     assert left == {"unknown_column"}
-    assert said["since_last"] == {"before": 14, "mended": 13, "new": 0}
+    assert said["since_last"] == {"before": 15, "mended": 14, "new": 0}
     assert (folder / "answers.csv").read_bytes() == before
     text = pipeline.feedback_path(settings, KEY, "txt").read_text("utf-8")
-    assert "13 of 14 faults of your last hand-in are mended, 0 are new" in text
+    assert "14 of 15 faults of your last hand-in are mended, 0 are new" in text
 
 
 @pytest.mark.parametrize("language", ["bn", "ne", "sw"])

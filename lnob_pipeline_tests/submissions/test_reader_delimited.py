@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lnob_pipeline.submissions.manifest import DataFile
-from lnob_pipeline.submissions.readers import ReaderError, SourceTable, read_file, read_here
+from lnob_pipeline.submissions.readers import ReaderError, SourceTable, delimited, read_file, read_here
 from lnob_pipeline.submissions.readers.delimited import _by_csv, _by_polars
 
 FILE = DataFile(path="answers.csv", role="data", format="csv")
@@ -166,6 +166,31 @@ class TestEngines:
         if fast is not None:
             exact = _by_csv(text.encode(), ",", FILE, 0)
             assert _filled(fast) == _filled(exact)
+
+    @given(
+        st.lists(st.lists(LETTERS, min_size=3, max_size=3), min_size=4, max_size=20),
+        st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+        st.sampled_from(["\n", "\r\n"]),
+        st.lists(
+            st.tuples(st.integers(0, 400), st.integers(0, 1), st.sampled_from(["", '"', '""', ",", "\n", "\r"])),
+            max_size=2,
+        ),
+    )
+    @settings(max_examples=200)
+    def test_damage_at_any_place_is_seen_whatever_part_it_falls_in(
+        self, rows: list[list[str]], quoting: int, line_end: str, damage: list[tuple[int, int, str]]
+    ) -> None:
+        stream = io.StringIO(newline="")
+        csv.writer(stream, quoting=quoting, lineterminator=line_end).writerows(rows)  # type: ignore[arg-type]  # a constant of the module
+        text = stream.getvalue()
+        for place, deleted, put in damage:
+            text = text[:place] + put + text[place + deleted :]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(delimited, "CHUNK", 64)  # so that a short text has many parts
+            fast = _by_polars(text.encode(), ",")
+        assert fast is not None or damage  # what is written by RFC 4180 needs no second engine
+        if fast is not None:
+            assert _filled(fast) == _filled(_by_csv(text.encode(), ",", FILE, 0))
 
     def test_the_fast_engine_is_used_for_ordinary_exports(self, shared: Path) -> None:
         assert _by_polars(b"a,b\n1,2\n3,\n", ",") is not None

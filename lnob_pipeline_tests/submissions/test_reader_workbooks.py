@@ -244,3 +244,31 @@ def test_columns_of_text_and_of_other_kinds_read_alike() -> None:
         sheet.write_datetime(2, 2, datetime.datetime.combine(day, datetime.time()), dates)
     read = read_file(stream.getvalue(), XLSX)["Data"]
     assert read.frame.rows() == [("a", "1.5", "x"), ("b", "3", "2020-03-04")]
+
+
+def _cell(address: str) -> str:
+    return f'<c r="{address}" t="inlineStr"><is><t>{address}</t></is></c>'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'<row r="1">{_cell("A1")}</row><row r="1">{_cell("A1")}</row>',
+        f'<row r="2">{_cell("A2")}</row><row r="1">{_cell("A1")}</row>',
+        f'<row>{_cell("A1")}</row><row r="1">{_cell("A1")}</row>',
+        f'<row r="1">{_cell("A1")}</row><row r="2">{_cell("A2")}{_cell("A2")}{_cell("B2")}</row>',
+        f'<row r="1">{_cell("A1")}</row><row r="2">{_cell("A3")}</row><row r="3">{_cell("A3")}</row>',
+    ],
+    ids=["row twice", "row falls", "row without a number", "cell twice", "cell of the next row"],
+)
+def test_rows_and_cells_that_the_engine_would_drop_are_refused(body: str) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(xlsx([["id"]]))) as source, zipfile.ZipFile(stream, "w") as made:
+        for name in source.namelist():
+            part = source.read(name)
+            if name.endswith("sheet1.xml"):
+                start, end = part.index(b"<row"), part.index(b"</sheetData>")
+                part = part[:start] + body.encode() + part[end:]
+            made.writestr(name, part)
+    with pytest.raises(ReaderError, match="do not follow each other"):
+        read_here(stream.getvalue(), XLSX)

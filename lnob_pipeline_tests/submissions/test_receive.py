@@ -387,10 +387,10 @@ def test_names_of_files_stay_in_the_sealed_table(settings, hand_in):
     assert [file.path for file in live(settings)[0].manifest.files] == [f"{SECRET}.csv", "codes/list.csv"]
 
 
-@pytest.mark.parametrize("cut", ["_enter_files", "write_table"])
+@pytest.mark.parametrize("cut", ["_enter_files", "keep"])
 def test_a_run_cut_off_between_seal_and_ledger_is_completed_by_the_next(settings, hand_in, monkeypatch, cut):
     def power_failure(*arguments, **named):
-        if cut == "_enter_files" or arguments[1] is SUBMISSIONS:
+        if cut == "_enter_files" or arguments[2] is SUBMISSIONS:
             raise KeyboardInterrupt
         return written(*arguments, **named)
 
@@ -409,14 +409,14 @@ def test_a_run_cut_off_between_seal_and_ledger_is_completed_by_the_next(settings
 
 
 def test_rows_of_a_version_that_was_cut_off_and_never_received_fall_away(settings, hand_in, monkeypatch):
-    def power_failure(frame, table, path):
+    def power_failure(settings, frame, table, submission):
         if table is SUBMISSIONS:
             raise KeyboardInterrupt
-        return written(frame, table, path)
+        return written(settings, frame, table, submission)
 
-    written = module.write_table
+    written = module.keep
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_table", power_failure)
+        patch.setattr(module, "keep", power_failure)
         with pytest.raises(KeyboardInterrupt):
             receive(settings, hand_in.folder, FIRST)
     hand_in.file("answers.csv", b"complete now")

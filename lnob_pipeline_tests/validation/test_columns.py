@@ -25,7 +25,18 @@ def find(headers: list[str], ticks: set[str] | None = None, /, **columns: dict[s
 
 
 @pytest.mark.parametrize(
-    "header", ["water", "home/water", "home.water", "home:water", "home-water", "a/b/water", " water "]
+    "header",
+    [
+        "water",
+        "home/water",
+        "home.water",
+        "home:water",
+        "home-water",
+        "a/b/water",
+        " water ",
+        "home / water",
+        "home: water",
+    ],
 )
 def test_a_question_is_found_under_its_groups(header: str) -> None:
     found = find([header], water=TEXT)

@@ -160,6 +160,27 @@ def test_young_children_who_answered_wait_for_a_person(judge: Judge) -> None:
     assert judge(persons=people, manifest=GUARDIANS, instrument=GUARDIAN_FORM, settings=limit).state == "accepted"
 
 
+@pytest.mark.parametrize(
+    ("manifest", "state", "card"),
+    [
+        ({}, "waiting_for_review", "waiting_for_person"),
+        (MINORS, "accepted", "waiting_for_person"),  # on the word of the manifest
+        (GUARDIANS, "accepted", "met"),  # row by row
+    ],
+)
+def test_minors_wait_for_a_person_unless_each_row_says_that_a_guardian_agreed(
+    judge: Judge, manifest: dict[str, Any], state: str, card: str
+) -> None:
+    people = minors({10: "1"}, {10: "16"})
+    result = judge(persons=people, manifest=manifest, instrument=GUARDIAN_FORM)
+    answer = result.fitness.filter(pl.col("criterion") == "ethics_clearance").row(0, named=True)
+    assert (result.state, answer["status"]) == (state, card)
+    decision = {"ethics": "accept", "ethics_clearance": "accept"}
+    decided = judge(persons=people, manifest=manifest, instrument=GUARDIAN_FORM, reviews=decision)
+    assert decided.accepted
+    assert decided.fitness.filter(pl.col("criterion") == "ethics_clearance")["status"].item() == "met"
+
+
 # privacy of sensitive questions
 
 
@@ -182,6 +203,9 @@ def test_sensitive_answers_that_were_not_private_are_read_no_further(
     assert balanced(result) and result.responses is not None
     assert result.responses["slapped"].drop_nulls().to_list() == ["zx-year"]
     assert "zx-never" not in result.responses.write_csv() and "zx-before" not in result.quarantine.write_csv()
+    # Their households list two members and show one: nobody is told that the list is wrong.
+    sizes = result.results.filter(pl.col("expectation") == "roster_size")
+    assert sizes["outcome"].to_list() == ["passed"]
 
 
 def test_answers_under_a_claimed_protocol_wait_for_a_person(judge: Judge) -> None:

@@ -347,7 +347,7 @@ def test_options_and_joined_answers_that_differ_are_said(judged: Callable[..., V
     validated = judged({"export.xlsx": ("kobo_xlsx", workbook({SHEET: rows, "roster": repeat_rows(False)}))})
     groups = whole(validated).filter(pl.col("record") == "household")["groups"]
     assert groups.to_list() == ["unmapped", "unmapped", None]
-    assert failed(validated) == ["breakdown_answered", "no_conflicting_columns", "no_no_tick"]
+    assert failed(validated) == ["breakdown_answered", "no_conflicting_columns", "no_no_tick", "question_stopped"]
 
 
 def test_an_option_that_nobody_mapped_is_an_answer_all_the_same(judged: Callable[..., Validated]) -> None:

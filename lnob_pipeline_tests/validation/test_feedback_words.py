@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lnob_pipeline.mappings.load import load_mappings
 from lnob_pipeline.messages import catalogue as catalogues
 from lnob_pipeline.messages.catalogue import Catalogue
 from lnob_pipeline.messages.message import Message, from_json
+from lnob_pipeline.settings import Settings
 from lnob_pipeline.validation.feedback import (
     MAXIMUM_TEXT,
     Feedback,
@@ -24,11 +26,12 @@ from lnob_pipeline.validation.feedback import (
     feedback_text,
     kinds_to_mend,
     make_feedback,
+    where,
 )
 from lnob_pipeline.validation.findings import Findings
 from lnob_pipeline.validation.gate import Validated
 from lnob_pipeline.validation.progress import MOST_PLACES, Progress, faults_of, progress, remembered
-from lnob_pipeline.validation.rules import REASONS, RULES
+from lnob_pipeline.validation.rules import REASONS, RULES, UNITS
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "feedback.schema.json"
 Judge = Callable[..., Validated]
@@ -73,6 +76,31 @@ def test_the_short_text_is_never_too_long(what: str, kinds: int, rows: int, draf
         "kinds": [kind] * kinds, "taken_out": [], "rules": {},
     })  # fmt: skip
     assert len(feedback_text(feedback)) <= MAXIMUM_TEXT
+
+
+def test_no_english_is_left_where_there_is_a_translation(judge: Judge, households: Rows, persons: Rows) -> None:
+    """The place of an unnamed column, and the unit of a limit."""
+    rows = [row | {"Anna": "x"} for row in households]
+    persons[0]["age"] = "214"
+    feedback = make_feedback(judge(rows, persons), "ne")
+    kinds = {kind.reason_id: kind for kind in feedback.kinds}
+    speak = catalogues.catalogue("ne")
+    place = len(rows[0])
+    said = where(kinds["unknown_column"], speak)
+    assert f"स्तम्भ नम्बर {place} (स्प्रेडसिटमा P)" in said and place == 16 and "column" not in said
+    assert "Anna" not in said and "(वर्ष)" in kinds["out_of_range"].what
+    assert "column 16" in {kind.column for kind in feedback.kinds}  # for machines it stays as it is
+
+
+def test_every_unit_of_the_question_bank_can_be_translated() -> None:
+    variables = load_mappings(Settings.load().mappings).variables.values()
+    assert {item.measure for item in variables if item.type == "number" and item.measure} <= set(UNITS.values())
+
+
+def test_letters_of_another_alphabet_in_a_header_are_told(judge: Judge, households: Rows) -> None:
+    rows = [{"w\u0430ter" if name == "water" else name: cell for name, cell in row.items()} for row in households]
+    told = judge(rows).findings.filter(pl.col("reason_id") == "look_alike_header")
+    assert told.height == 1 and "looks like water" in told["reason"][0]
 
 
 def test_the_json_follows_its_published_schema(faulty: Validated) -> None:

@@ -83,6 +83,17 @@ def test_precision_counts_groups_of_25_and_more(judge: Judge) -> None:
     assert card(judge())["precision"]["score"] == pytest.approx(3 / 7)
 
 
+def test_no_score_is_earned_by_silence(judge: Judge) -> None:
+    evidence = card(judge())["accuracy"]["evidence"]
+    assert "under identity, dates, place;" in evidence and "nothing to look at for conduct, form_logic" in evidence
+    claimed = card(judge(manifest={"groups": ["persons_with_disabilities", "dalit", "refugees"]}))["precision"]
+    assert claimed["score"] == pytest.approx(3 / 8)  # nobody of the refugees was asked
+    rows = good_households()
+    for row in rows[:20]:
+        row["residence"] = "7"  # unknown codes are no answers
+    assert card(judge(rows))["missing_answers"]["score"] == pytest.approx(3 / 4)
+
+
 def test_the_gates_of_documents(judge: Judge) -> None:
     found = card(judge())
     assert found["methodology_documented"]["status"] == "not_met"
@@ -131,6 +142,26 @@ def test_the_secretariat_may_replace_the_criteria(copied: Path) -> None:
     files = [(file, (folder / file.path).read_bytes()) for file in manifest.files]
     result = validate(manifest, "0" * 64, files, mappings, Settings.load(), great_expectations=False)
     assert result.fitness.select("criterion", "question", "status").rows() == [(name, question, "not_met")]
+    ours: dict[str, Any] = {
+        "who_paid": {"question": "Who paid?", "principle": 5, "dimension": "independence", "kind": "human"},
+        "lag": {"question": "How late?", "principle": 16, "dimension": "time", "kind": "score", "check": "timeliness"},
+        "agreed": {"question": "Agreed?", "principle": 7, "dimension": "consent", "kind": "gate", "check": "consent"},
+        "cells": {
+            "question": "Enough?",
+            "principle": 15,
+            "dimension": "accuracy",
+            "kind": "score",
+            "check": "precision",
+        },
+    }
+    other = {key: said | {"source": "a working group"} for key, said in ours.items()}
+    (copied / "fitness.yaml").write_text(yaml.safe_dump({"criteria": other}, sort_keys=False), encoding="utf-8")
+    another = validate(
+        manifest, "0" * 64, files, load_mappings(copied), Settings.load(), great_expectations=False,
+        reviews={"who_paid": "reject"},
+    ).fitness  # fmt: skip
+    assert another["criterion"].to_list() == list(ours)
+    assert another["status"].to_list() == ["not_met", "scored", "met", "no_evidence"]
     before = load_mappings(Settings.load().mappings)
     assert before.instrument_version(manifest.instrument) != mappings.instrument_version(manifest.instrument)
 

@@ -177,7 +177,9 @@ def test_ethics_approval_precedes_the_interviews(judge, households, persons):
     assert judge(manifest={"ethics.approval_date": "2019-05-02"}).state == "rejected"
     persons[0]["age"] = "15"
     young = judge(persons=persons)
-    assert young.state == "accepted_with_flags" and failed(young, "ethics", "minors")
+    assert failed(young, "ethics", "minors")
+    assert young.state == "waiting_for_review" and failed(young, "ethics", "no_guardian_declared")
+    assert judge(persons=persons, reviews={"ethics": "accept"}).state == "accepted_with_flags"
     allowed = judge(persons=persons, manifest={"ethics.minors_interviewed": True, "ethics.guardian_consent": True})
     assert not failed(allowed, "ethics")
 

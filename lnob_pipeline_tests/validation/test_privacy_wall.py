@@ -83,6 +83,11 @@ PLANTED = {
 NAMES = ("Invented Wanjiku Otieno", "आविष्कृत देवी", "কাল্পনিক বেগম", "Nguyễn Thị Tưởng Tượng")
 
 
+@pytest.mark.parametrize("text", ["9.841234567E9", "2.54722000111E11", "2,54722000111e+11", "7.12345678E8"])
+def test_a_telephone_number_in_powers_of_ten_is_one(text: str) -> None:
+    assert privacy.identifier_kind(pl.Series([text]))[0] == "phone"
+
+
 @pytest.mark.parametrize("kind", PLANTED)
 def test_each_shape_is_recognised(kind: str) -> None:
     assert privacy.identifier_kind(pl.Series([PLANTED[kind]]))[0] is not None
@@ -114,6 +119,9 @@ def test_each_shape_is_recognised(kind: str) -> None:
         "1.35",
         "0.9876",
         "12345.67",
+        "1.5E3",
+        "1.23456789E-3",
+        "6.02214076E23",
         "1 2 3 5 8 9 10 11 12 98",
         "uuid:316ed984-0044-4a78-816e-4a5781d16e11",
         "316ed98400444a78816e4a5781d16e11",
@@ -163,7 +171,7 @@ def test_epic_as_the_standard_library_of_numbers_has_it(texts: list[str]) -> Non
 @given(many(r"[0-9]{10}-[0-9]{2}[1-9]"))
 def test_tax_code_as_the_standard_library_of_numbers_has_it(texts: list[str]) -> None:
     frame = pl.DataFrame({"code": [text[:10] for text in texts]})
-    holds = frame.select(identifier_patterns.tax_code_holds(pl.col("code"))).to_series()
+    holds = frame.select(identifier_patterns.tax_code_holds("code")).to_series()
     assert holds.to_list() == [stdnum.vn.mst.is_valid(text) for text in texts]
 
 
@@ -171,7 +179,7 @@ def test_tax_code_as_the_standard_library_of_numbers_has_it(texts: list[str]) ->
 @given(many(r"[0-9]{15}"))
 def test_luhn_as_the_standard_library_of_numbers_has_it(texts: list[str]) -> None:
     frame = pl.DataFrame({"number": texts})
-    holds = frame.select(identifier_patterns.luhn_holds(pl.col("number"), 15)).to_series()
+    holds = frame.select(identifier_patterns.luhn_holds("number", 15)).to_series()
     assert holds.to_list() == [stdnum.luhn.is_valid(text) for text in texts]
 
 
@@ -349,6 +357,12 @@ def test_what_identifies_loses_its_cells_and_the_rest_keeps_them() -> None:
         "photo": ("media", 3),
         "somewhere": ("coordinates", 2),
     }
+
+
+def test_a_declared_identifier_in_a_repeat_is_known_under_its_group() -> None:
+    table = table_from_columns([["roster/name", "x", "y"], ["roster / phone", "+254722000111", None]], "t", "f.json")
+    _, taken = take_out(table, {}, FORM, SAID)
+    assert [column.declared for column in taken] == ["name", "phone"]
 
 
 def test_interviewers_become_numbers() -> None:

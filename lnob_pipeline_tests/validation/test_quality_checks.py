@@ -11,13 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lnob_pipeline.mappings.load import load_mappings
+from lnob_pipeline.harmonisation.compile import harmonise
+from lnob_pipeline.mappings.load import Mappings, load_mappings
 from lnob_pipeline.mappings.models import Instrument
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.validation.conduct import agreement, minutes_between, tool_columns, tool_state
 from lnob_pipeline.validation.findings import KEY, LABEL, ROW, Findings, Rows
 from lnob_pipeline.validation.gate import Validated
 from lnob_pipeline.validation.quality import check_percentages, whipple
+from lnob_pipeline.warehouse import connect
 from lnob_pipeline_tests.validation.conftest import INSTRUMENT, good_households, good_persons, merged
 
 Judge = Callable[..., Validated]
@@ -239,13 +241,40 @@ def test_rows_that_agree_by_chance_are_no_copies(judge: Judge) -> None:
 def test_undeclared_codes_for_missing_among_numbers_are_out(judge: Judge) -> None:
     rows = good_households()
     rows[0]["minutes"], rows[1]["minutes"], rows[2]["minutes"] = "99", "999", "-99"
+    rows[3]["minutes"] = rows[4]["minutes"] = "99"
     result = judge(rows)  # 999 is declared, -99 is below the range and listed as impossible
-    assert rows_of(result, "undeclared_sentinel") == [2] and result.responses is not None
+    assert rows_of(result, "undeclared_sentinel") == [2, 5, 6] and result.responses is not None
     kept = result.responses.filter(pl.col("record") == "household").sort("row_number")["minutes"]
     assert kept[0] == "unmapped" and kept[1] == "999" and balanced(result)
     near = [row | {"minutes": str(60 + number)} for number, row in enumerate(good_households())]
     assert "99" in [row["minutes"] for row in near]  # a number like its neighbours is no code
     assert judge(near).state == "accepted"
+
+
+def test_one_old_person_among_the_young_is_no_code(judge: Judge) -> None:
+    people = [person | {"age": str(min(int(person["age"]), 40))} for person in good_persons()]
+    people[7]["age"] = "88"
+    result = judge(persons=people)
+    assert result.state == "accepted" and result.responses is not None
+    assert rows_of(result, "possible_sentinel") == [9] and rows_of(result, "undeclared_sentinel") == []
+    kept = result.responses.filter(pl.col("record") == "person").sort("row_number")["age"]
+    assert kept[7] == "88"
+
+
+def test_a_question_that_later_stages_stop_is_told_to_the_partner(judge: Judge, mappings: Mappings) -> None:
+    """What is told is what the harmonisation does: unknown codes above the limit make no number."""
+    for wrong in (2, 3):  # of 40, at a limit of one in twenty
+        rows = good_households()
+        for number in range(wrong):
+            rows[number]["water"] = str(22 + number)
+        result = judge(rows)
+        told = result.findings.filter(pl.col("reason_id") == "question_stopped")["column"].to_list()
+        assert result.responses is not None
+        with connect(threads=1) as connection:
+            instrument = Instrument.model_validate(INSTRUMENT)
+            made = harmonise(connection, instrument, result.responses.lazy(), mappings, 0.05)
+        stopped = [name for name, (_, _, stops) in made.unmapped.items() if stops]
+        assert (told, stopped) == (([], []) if wrong == 2 else (["water"], ["drinking_water_source"]))
 
 
 @pytest.mark.parametrize(

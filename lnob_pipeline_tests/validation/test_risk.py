@@ -45,6 +45,15 @@ def test_the_approximation_is_near_the_series(f: int, p: float) -> None:
     assert risk_of(f, f / p) == pytest.approx(mean_of_one_over_population(f, p), rel=0.06)
 
 
+@pytest.mark.parametrize(
+    ("f", "population", "published"),
+    [(2, 110.0, 0.017), (2, 84.5, 0.022), (1, 17.0, 0.177), (1, 541.0, 0.012), (1, 8.0, 0.297), (1, 5.0, 0.402)],
+)
+def test_the_example_of_the_literature(f: int, population: float, published: float) -> None:
+    """The eight records of `francdat` in the R package sdcMicro, an example of Capobianchi, Polettini and Lucarelli."""
+    assert risk_of(f, population) == pytest.approx(published, abs=5e-4)
+
+
 @given(st.integers(1, 50), st.floats(1.0, 1e5), st.floats(1.01, 10.0))
 def test_more_people_like_this_are_less_risk(f: int, weight: float, more: float) -> None:
     assert 0 < risk_of(f, f * weight * more) <= risk_of(f, f * weight) + 1e-9 <= 1 / f + 1e-6
@@ -144,6 +153,15 @@ def test_weights_count_for_the_general_population_alone(mappings: Mappings) -> N
         home["marginalised_groups"] = "persons_with_disabilities"
     mixed = measured(mappings, homes, people, **PROBABILITY)["person", "global_risk"]["value"]
     assert mixed == pytest.approx((2 * 1 + 2 * hidden) / 4)
+
+
+def test_who_was_not_asked_about_a_named_group_hides_nowhere(mappings: Mappings) -> None:
+    """The sample is of a named group and the form does not ask for it: weights stand for no other people."""
+    homes = [{"household_key": f"h{i}", "household_weight": 200.0, "admin1": "KE-17"} for i in range(4)]
+    people = [person(i, 0, "female", 20.0 + 10 * i) for i in range(4)]
+    named = measured(mappings, homes, people, groups=["dalit"], **PROBABILITY)
+    assert named["person", "global_risk"]["value"] == named["household", "global_risk"]["value"] == 1
+    assert measured(mappings, homes, people, **PROBABILITY)["person", "global_risk"]["value"] < 0.05
 
 
 def test_a_weight_that_is_absent_hides_nobody(mappings: Mappings) -> None:

@@ -44,7 +44,7 @@ def render(
     ]
     cells = _cells(tables["data_gaps"])
     judged = cells.filter(~pl.col("status").is_in(["not_applicable", "not_loaded"]))
-    release = tables["sdg_catalogue"]["release"].max()
+    release = tables["sdg_catalogue"]["release"].max() or "–"
     goals = []
     for goal in range(1, GOALS + 1):
         rows = _rows(cells.filter(pl.col("goal") == goal), [country["iso3"] for country in countries], labels)
@@ -54,7 +54,7 @@ def render(
         Path(__file__).with_name("gap_matrix.html.jinja"),
         facts=provenance,
         settings=settings,
-        official_release=release or "–",
+        official_snapshot=provenance.get("official_snapshot") or f"UN Global SDG Database, release {release}",
         finding=_said(judged),
         legend={
             text or ("2019" if status == "reported" else "2012"): {"class": kind, "text": words}

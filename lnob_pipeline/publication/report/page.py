@@ -43,7 +43,8 @@ def render(
     content: Row = {
         "facts": {"code_version": None, "mapping_version": None, **provenance},
         "settings": settings,
-        "official_release": _first(tables["sdg_catalogue"], "release") or provenance.get("official_release", "–"),
+        "official_release": (release := _first(tables["sdg_catalogue"], "release") or "–"),
+        "official_snapshot": provenance.get("official_snapshot") or f"UN Global SDG Database, release {release}",
         "synthetic": _synthetic(tables["sources"]),
         "availability": words.AVAILABILITY,
         "comparability": words.COMPARABILITY,

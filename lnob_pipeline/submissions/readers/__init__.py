@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
+import polars as pl
+
 from lnob_pipeline.submissions.manifest import DataFile
 from lnob_pipeline.submissions.readers.child import read_apart
 from lnob_pipeline.submissions.readers.limits import LIMITS, Limits
@@ -73,4 +75,23 @@ def read_here(content: bytes, file: DataFile, limits: Limits | None = None) -> d
                 cells=cells,
                 limit=limits.cells,
             )
+        _check_letters(table, limits.cell_letters)
     return tables
+
+
+def _check_letters(table: SourceTable, limit: int) -> None:
+    """Refuse a cell so long that it is no answer; the first one is named by its column and row."""
+    lengths = pl.all().str.len_bytes().max()
+    for place, longest in enumerate(table.frame.lazy().select(lengths).collect().row(0), start=1):
+        if longest is not None and longest > limit:
+            row = table.frame.to_series(place - 1).str.len_bytes().gt(limit).arg_true()[0]
+            raise ReaderError(
+                table.file,
+                "the cell in column {column} has more than {limit} letters, which is no answer",
+                "look at this cell: perhaps a file was pasted into it, or a quotation mark is missing; mend it, and "
+                "export again",
+                sheet=table.sheet,
+                row=table.row_numbers[row],
+                column=place,
+                limit=limit,
+            )

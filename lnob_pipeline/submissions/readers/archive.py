@@ -45,7 +45,7 @@ def unpack(content: bytes, file: str, *, suffixes: tuple[str, ...]) -> dict[str,
     """The parts whose names end in one of `suffixes` ("" means all), unpacked, by name. Raises ReaderError.
 
     All parts are checked, also those that are not unpacked. An archive among the parts is never opened; where the
-    parts are asked for by their ending, one that is an archive is an error.
+    parts are asked for by their ending, one that is an archive or lies beside them as one is an error.
     """
     limits = LIMITS.get()
     try:
@@ -65,7 +65,8 @@ def unpack(content: bytes, file: str, *, suffixes: tuple[str, ...]) -> dict[str,
             and PurePosixPath(part.filename).parts[0] != LEFT_BY_SYSTEMS
         ]
         _check_sizes(wanted, file, limits)
-        if not wanted and any(part.filename.lower().endswith(ARCHIVE_NAMES) for part in parts):
+        inner = [part.filename for part in parts if part.filename.lower().endswith(ARCHIVE_NAMES)]
+        if "" not in suffixes and any(not wanted or "/" not in name for name in inner):  # in a folder: an attachment
             raise ReaderError(file, NESTED, INNER)
         unpacked: dict[str, bytes] = {}
         left = limits.archive_bytes

@@ -17,7 +17,7 @@ class Limits:
     """Limits of reading one file.
 
     memory_bytes: what the reader may take beyond what it has when idle; seconds: by the clock on the wall; columns of
-    one table; cells of one table or sheet; archive_parts, archive_bytes: parts of a zip, and bytes of those that are
+    one table; cells of one table or sheet; cell_letters of one cell, as bytes of UTF-8; archive_parts, archive_bytes: parts of a zip, and bytes of those that are
     unpacked; archive_ratio: unpacked to packed bytes of one part.
     """
 
@@ -25,6 +25,7 @@ class Limits:
     seconds: int = Settings.reader_seconds
     columns: int = Settings.maximum_columns
     cells: int = Settings.maximum_cells
+    cell_letters: int = Settings.maximum_cell_letters
     archive_parts: int = Settings.maximum_archive_parts
     archive_bytes: int = Settings.maximum_archive_bytes
     archive_ratio: int = Settings.maximum_archive_ratio
@@ -37,6 +38,7 @@ class Limits:
             settings.reader_seconds,
             settings.maximum_columns,
             settings.maximum_cells,
+            settings.maximum_cell_letters,
             settings.maximum_archive_parts,
             settings.maximum_archive_bytes,
             settings.maximum_archive_ratio,

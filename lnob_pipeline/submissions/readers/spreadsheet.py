@@ -34,12 +34,18 @@ from lnob_pipeline.submissions.readers.table import ReaderError, SourceTable, jo
 ROW = re.compile(rb"<(\w+:)?row(?=[\s>/])")
 NUMBER = re.compile(rb"""\br\s*=\s*["'](\d{1,10})["']""")
 ADDRESS = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,4})\d{1,10}["']""")
+WHOLE_ADDRESS = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{1,4}\d{1,10})["']""")
 OLD_OR_LOCKED = bytes.fromhex("d0cf11e0a1b11ae1")
 
 HEAD = 10
 """Rows that are looked at one by one: below titles and names most columns hold one kind of cell."""
 SHORTEST, LONGEST = 1e-4, 1e15
 """Between these Python and Polars write a decimal number in the same way."""
+
+ODD = "the workbook holds what no spreadsheet program writes"
+TWICE = "the rows or cells of a sheet do not follow each other: one stands twice, or before the one above it"
+SAVE_IN_EXCEL = "save it again in Excel"
+SEE_ALL = "open it in Excel, see that every row is there, and save it under a new name"
 
 Cell = str | float | int | bool | datetime.date | datetime.datetime | datetime.time | datetime.timedelta
 
@@ -75,8 +81,11 @@ class Sheet:
 
 def read_sheets(content: bytes, file: str) -> dict[str, Sheet]:
     """All worksheets of an .xlsx workbook by name, in order. Raises ReaderError."""
-    _look_over(content, file)
-    return open_sheets(content, file)
+    filled = _look_over(content, file)
+    sheets = open_sheets(content, file)
+    if filled != sum(sheet.frame.count().sum_horizontal().sum() for sheet in sheets.values()):
+        _check_addresses(content, file)
+    return sheets
 
 
 def open_sheets(content: bytes, file: str) -> dict[str, Sheet]:
@@ -199,8 +208,11 @@ def _each(cells: Sequence[Cell]) -> list[str | None]:
     return [texts[cell] for cell in cells]
 
 
-def _look_over(content: bytes, file: str) -> None:
-    """Refuse what must not reach the engine, in words that tell the partner what the file is."""
+def _look_over(content: bytes, file: str) -> int:
+    """Refuse what must not reach the engine, in words that tell the partner what the file is.
+
+    Returns how many cells of all sheets hold something, by their closing tags.
+    """
     if content.startswith(OLD_OR_LOCKED):
         raise locked(file)
     if not content.startswith(b"PK"):
@@ -215,40 +227,56 @@ def _look_over(content: bytes, file: str) -> None:
     parts = unpack(content, file, suffixes=("",))
     if "xl/workbook.xml" not in parts:
         raise ReaderError(file, "this is a zip, not an .xlsx workbook", "save it as .xlsx and send the workbook itself")
+    filled = 0
     for part in parts.values():
         if b"<!DOCTYPE" in part[:4096] or b"<!ENTITY" in part[:4096] or part[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise ReaderError(file, "the workbook holds what no spreadsheet program writes", "save it again in Excel")
+            raise ReaderError(file, ODD, SAVE_IN_EXCEL)
         if b"sheetData" in part:
-            _check_extent(part, file)
+            filled += _check_extent(part, file)
+    return filled
 
 
-def _check_extent(part: bytes, file: str) -> None:
-    """Refuse a sheet whose last filled row and column make too large a rectangle.
+def _check_addresses(content: bytes, file: str) -> None:
+    """Refuse a workbook in which two cells have one address: the engine keeps one of them."""
+    for part in unpack(content, file, suffixes=("",)).values():
+        if b"sheetData" in part:
+            addresses = WHOLE_ADDRESS.findall(part)
+            if len(set(addresses)) < len(addresses):
+                raise ReaderError(file, TWICE, SEE_ALL)
 
-    Rows and their cells stand in order, as all programs write them, so that the last ones reach farthest. A file that
-    is made otherwise in order to pass is stopped by the limits of the process that reads it (child.py).
+
+def _check_extent(part: bytes, file: str) -> int:
+    """Refuse a sheet whose last filled row and column make too large a rectangle, or whose rows are out of order.
+
+    Cells stand in order in their rows, as all programs write them, so that the last ones reach farthest. A file that
+    is made otherwise in order to pass is stopped by the limits of the process that reads it (child.py). Of two rows
+    with one number the engine keeps one; a row without a number follows the one before. Returns how many cells hold
+    something.
     """
     data = part[: part.rfind(b"sheetData>")]
     tag = ROW.search(data)
     if tag is None:
-        return
+        return 0
     opening, closing = (mark % (tag[1] or b"") for mark in (b"<%bc", b"</%bc>"))
     rows = columns = 0
     seen: set[bytes] = set()
-    final = b""
-    for place, row in enumerate(data.split(tag[0])[1:], start=1):
+    place = filled = 0
+    for row in data.split(tag[0])[1:]:
+        number = NUMBER.search(row, 0, row.find(b">") + 1)
+        before, place = place, int(number[1]) if number else place + 1
+        if place <= before:
+            raise ReaderError(file, TWICE, SEE_ALL)
         last = row.rfind(closing)  # a cell without content is one tag, which closes itself
         if last < 0:
             continue
-        rows, final = place, row
+        rows = place
+        filled += row.count(closing)
         address = ADDRESS.search(row, row.rfind(opening, 0, last), last)
         if address is None:
             columns = max(columns, row.count(opening))
         else:
             seen.add(address[1])
     columns = max((columns, *map(_column_number, seen)))
-    if number := NUMBER.search(final, 0, final.find(b">") + 1):
-        rows = max(rows, int(number[1]))
     if rows * columns > LIMITS.get().cells:
         raise ReaderError(
             file,
@@ -257,6 +285,7 @@ def _check_extent(part: bytes, file: str) -> None:
             rows=rows,
             columns=columns,
         )
+    return filled
 
 
 def _column_number(letters: bytes) -> int:
