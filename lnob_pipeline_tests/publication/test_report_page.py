@@ -118,7 +118,7 @@ def test_ids_are_unique_and_references_lead_somewhere(outline: Outline) -> None:
     links = [found["href"] or "" for found in outline.all("a")]
     assert {link[1:] for link in links if link.startswith("#")} <= ids.keys()
     files = {f"{table.name}.{kind}" for table in RELEASE_TABLES for kind in ("csv", "parquet")}
-    files |= {"lnob.duckdb", "manifest.json", "SHA256SUMS", "README.txt"}
+    files |= {"lnob.duckdb", "gaps.html", "manifest.json", "SHA256SUMS", "README.txt"}
     assert {link for link in links if not link.startswith("#")} == files
 
 
