@@ -62,12 +62,14 @@ class Settings:
     maximum_file_bytes: int = 200_000_000
     maximum_rows: int = 2_000_000
     review_respondents_below_age: int = 15
-    # Limits of reading one file: memory and seconds of the reader, columns and cells of a table, parts of a zip, their
-    # bytes unpacked, and how many times longer than packed one part may be.
+    # Limits of reading one file: memory and seconds of the reader, columns and cells of a table, letters of a cell
+    # (counted as bytes of UTF-8), parts of a zip, their bytes unpacked, and how many times longer than packed one part
+    # may be.
     reader_memory_bytes: int = 4_000_000_000
     reader_seconds: int = 300
     maximum_columns: int = 10_000
     maximum_cells: int = 50_000_000
+    maximum_cell_letters: int = 1_000_000
     maximum_archive_parts: int = 5_000
     maximum_archive_bytes: int = 1_000_000_000
     maximum_archive_ratio: int = 200

@@ -37,6 +37,8 @@ PROTECTED = ("consent", "washington_group")
 """Contexts of messages that are not said in a draft translation."""
 KIND = "kind"
 """Context of the kinds of identifiers, and name of the detail that holds one."""
+UNIT = "unit"
+"""The same for units of measurement."""
 STATUS = re.compile(r"^Status: (\w+)$", re.MULTILINE)
 
 
@@ -66,7 +68,7 @@ class Catalogue:
     def _detail(self, name: str, value: object) -> object:
         if isinstance(value, Message):
             return self.say(value.template, value.details)
-        return self.text(value, KIND) if name == KIND and isinstance(value, str) else value
+        return self.text(value, name) if name in (KIND, UNIT) and isinstance(value, str) else value
 
 
 ENGLISH = Catalogue()

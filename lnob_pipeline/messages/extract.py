@@ -26,6 +26,7 @@ from lnob_pipeline.messages.catalogue import (
     KIND,
     LANGUAGES,
     PROTECTED,
+    UNIT,
     CatalogueError,
     path_of,
     read_catalogue,
@@ -36,7 +37,7 @@ PACKAGE = FOLDER.parent
 RULES = PACKAGE / "validation" / "rules.py"
 TEXTS = {
     "RULES": None, "REASONS": None, "STATES": None, "NEXT": None, "SEVERITIES": None, "EFFECTS": None,
-    "WORKBOOK": None, "KINDS": KIND,
+    "WORKBOOK": None, "KINDS": KIND, "UNITS": UNIT,
 }  # fmt: skip
 """Names in rules.py that hold messages, and their context."""
 CALLS = {
