@@ -23,7 +23,7 @@ def list_releases() -> None:
     import polars as pl
 
     from lnob_pipeline.cli import out, show
-    from lnob_pipeline.official.releases import choose
+    from lnob_pipeline.official.releases import choose, standing
 
     settings, areas = _here()
     choice = choose(settings, areas, "", ask=False)
@@ -38,7 +38,10 @@ def list_releases() -> None:
             said = f"{row['release']} was accepted by {row['decided_by']} on {row['decided_on']}: {row['decision']}"
             out.print(said, markup=False, highlight=False, soft_wrap=True)
     if rows.filter(pl.col("route") != "bundled").is_empty():
-        out.print("Nothing was taken in yet: lnob official fetch, or lnob official take FILE", highlight=False)
+        there = ", ".join(item.folder.name for item in standing(settings, areas))
+        unused = f"Taken in and not used, as the settings say bundled: {there}; set LNOB_OFFICIAL_SOURCE=last_good"
+        nothing = "Nothing was taken in yet: lnob official fetch, or lnob official take FILE"
+        out.print(unused if there else nothing, highlight=False, soft_wrap=True)
     out.print(f"in use: {choice.snapshot.info.label}", markup=False, highlight=False, soft_wrap=True)
 
 
