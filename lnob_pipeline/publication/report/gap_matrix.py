@@ -44,7 +44,7 @@ def render(
     ]
     cells = _cells(tables["data_gaps"])
     judged = cells.filter(~pl.col("status").is_in(["not_applicable", "not_loaded"]))
-    release = tables["sdg_catalogue"]["release"].max() or "–"
+    release = next(iter(tables["sdg_catalogue"]["release"].drop_nulls().unique().sort(descending=True)), "–")
     goals = []
     for goal in range(1, GOALS + 1):
         rows = _rows(cells.filter(pl.col("goal") == goal), [country["iso3"] for country in countries], labels)
