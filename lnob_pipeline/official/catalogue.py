@@ -33,14 +33,16 @@ log = logging.getLogger(__name__)
 DIMENSIONS: Final = ("sex", "age", "location", "quantile", "disability_status", "education_level")
 
 # Codes that mean "all of this dimension". `_T` is the total of every dimension in SDMX; the database's own codes
-# differ by dimension. NOTSPEC is a total where the release of October 2020 uses it alone, never beside another code
-# of the same series; elsewhere, unspecified is a category of its own. The reporting type G (global) marks how a
+# differ by dimension. NOTSPEC is a total of the dimensions in which the release of October 2020 uses it alone, never
+# beside another code of the same series, and whose twin in SDMX is `_T`; elsewhere, unspecified is a category of its
+# own. The reporting type G (global) marks how a
 # figure reached the database and is no stratum; N and R are kept.
 TOTAL: Final = "_T"
 TOTALS: Final[dict[str, tuple[str, ...]]] = {
-    "sex": ("BOTHSEX",),
-    "age": ("ALLAGE",),
-    "location": ("ALLAREA",),
+    "sex": ("BOTHSEX", "NOTSPEC"),
+    "age": ("ALLAGE", "NOTSPEC"),
+    "location": ("ALLAREA", "NOTSPEC"),
+    "level_status": ("NOTSPEC",),
     "quantile": ("NOTSPEC",),
     "migratory_status": ("NOTSPEC",),
     "grounds_of_discrimination": ("ALL",),

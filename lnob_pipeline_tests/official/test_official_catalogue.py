@@ -11,7 +11,13 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from lnob_pipeline.official.catalogue import build_catalogue, build_observations, contradictions, load_official
+from lnob_pipeline.official.catalogue import (
+    TOTALS,
+    build_catalogue,
+    build_observations,
+    contradictions,
+    load_official,
+)
 from lnob_pipeline.official.client import HttpSettings
 from lnob_pipeline.official.releases import choose_snapshot
 from lnob_pipeline.official.snapshot import Snapshot, bundled_snapshot, expected_series
@@ -20,6 +26,8 @@ from lnob_pipeline.tables import OFFICIAL_OBSERVATIONS, SDG_CATALOGUE
 from lnob_pipeline_tests.official.replay_server import Kind, ReplayData, ReplayServer
 
 DAY = "2020-11-02"
+ROOT = Path(__file__).resolve().parents[2]
+RELEASE_OF_2020 = ROOT.parent / "shared" / "data" / "official" / "unsd_sdg_2020-10.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +243,13 @@ def test_codes_are_cleaned_areas_padded_and_strangers_left_out(
         ({"sex": "BOTHSEX", "age": "ALLAGE", "location": "ALLAREA", "quantile": "_T"}, "", None),
         ({"quantile": "NOTSPEC"}, "", None),
         ({"migratory_status": "NOTSPEC"}, "", "migratory_status=NOTSPEC"),
-        ({"sex": "NOTSPEC"}, "sex=NOTSPEC", None),
+        ({"sex": "NOTSPEC", "age": "NOTSPEC", "location": "NOTSPEC"}, "", None),
+        ({"level_status": "NOTSPEC"}, "", "level_status=NOTSPEC"),
+        (
+            {"name_of_non_communicable_disease": "NOTSPEC"},  # four diseases together, a code of its own in SDMX
+            "name_of_non_communicable_disease=NOTSPEC",
+            "name_of_non_communicable_disease=NOTSPEC",
+        ),
         ({"reporting_type": "G"}, "", "reporting_type=G"),
         ({"reporting_type": "N"}, "reporting_type=N", "reporting_type=N"),
         ({"sex": "FEMALE", "disability_status": "PD"}, "disability_status=PD;sex=FEMALE", None),
@@ -256,6 +270,22 @@ def test_the_key_of_a_stratum_leaves_totals_out(
     for name, code in codes.items():
         if name in table.columns:
             assert table[name][0] == code, "the code as published stays visible"
+
+
+def test_unspecified_is_a_total_where_the_release_of_2020_uses_it_alone_and_sdmx_says_total() -> None:
+    if not RELEASE_OF_2020.is_file():
+        pytest.skip("the release of October 2020 is not beside this checkout")
+    codes = pl.read_csv(ROOT / "indicator_mappings" / "framework" / "codes.csv", infer_schema=False)
+    twins = codes.filter(pl.col("code") == "NOTSPEC", pl.col("sdmx_code") == "_T")["dimension"].to_list()
+    assert {name for name, totals in TOTALS.items() if "NOTSPEC" in totals} == set(twins)
+    several = (
+        pl.scan_parquet(RELEASE_OF_2020)
+        .group_by("series")
+        .agg((pl.col(twins) == "NOTSPEC").any() & (pl.col(twins).fill_null("_T").n_unique() > 1))
+        .select(pl.col(twins).any())
+        .collect()
+    )
+    assert several.row(0) == (False,) * len(twins)
 
 
 def test_rows_repeated_for_each_indicator_are_taken_once(

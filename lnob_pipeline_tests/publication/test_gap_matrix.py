@@ -1,4 +1,4 @@
-"""The page of the whole framework: each status as its own cell, the best of several series, within the size of a page."""
+"""The page of the whole framework: a cell of its own for each status, the best of several series, within its size."""
 
 from __future__ import annotations
 
