@@ -17,8 +17,8 @@ class Limits:
     """Limits of reading one file.
 
     memory_bytes: what the reader may take beyond what it has when idle; seconds: by the clock on the wall; columns of
-    one table; cells of one table or sheet; cell_letters of one cell, as bytes of UTF-8; archive_parts, archive_bytes: parts of a zip, and bytes of those that are
-    unpacked; archive_ratio: unpacked to packed bytes of one part.
+    one table; cells of one table or sheet; cell_letters of one cell, as bytes of UTF-8; archive_parts, archive_bytes:
+    parts of a zip, and bytes of those that are unpacked; archive_ratio: unpacked to packed bytes of one part.
     """
 
     memory_bytes: int = Settings.reader_memory_bytes
