@@ -178,6 +178,12 @@ def _flag(text: str) -> str:
     return pick(text, {code: code for code in FLAG}, "flag")
 
 
+def _facts(release: Path) -> Row:
+    """What the manifest says of a release; `official_snapshot` is the official figures in words, with their day."""
+    facts: Row = json.loads((release / "manifest.json").read_text("utf-8"))
+    return facts
+
+
 def _list(release: Path, wanted: Iterable[pl.Expr]) -> None:
     from lnob_pipeline.cli import out, show
 
@@ -185,19 +191,20 @@ def _list(release: Path, wanted: Iterable[pl.Expr]) -> None:
     found = pl.scan_parquet(release / "data_gaps.parquet").filter(*wanted).select(columns).collect()
     if found.is_empty():
         raise ValueError("no cell fits; take a filter away, or see what there is with lnob gaps --summary")
+    facts = _facts(release)
+    out.print(f"Judged as of {facts['settings']['as_of_year']}. Official figures: {facts['official_snapshot']}.")
     show(found.head(MOST_CELLS), "Data gaps")
     if found.height > MOST_CELLS:
         out.print(f"{found.height - MOST_CELLS:,} more cells: narrow them down, or read data_gaps.csv of the release")
 
 
 def _summary(release: Path, wanted: list[pl.Expr], by: By | None) -> None:
-    facts = json.loads((release / "manifest.json").read_text("utf-8"))
-    label = pl.scan_parquet(release / "comparison.parquet").select(pl.col("official_snapshot").drop_nulls().first())
-    official = label.collect().item() or f"UN Global SDG Database, release {facts['official_release']}"
+    facts = _facts(release)
     cells = pl.scan_parquet(release / "data_gaps.parquet").filter(*wanted).collect()
     if cells.is_empty():
         raise ValueError("no cell fits; take a filter away")
-    show_summary(cells, by, official, f"Release {facts['release']}.", facts["settings"], console(WIDE))
+    told = f"Release {facts['release']}."
+    show_summary(cells, by, facts["official_snapshot"], told, facts["settings"], console(WIDE))
 
 
 def show_summary(cells: pl.DataFrame, by: By | None, official: str, released: str, settings: Row, out: Console) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import polars as pl
 
 from lnob_pipeline.gaps.closing import questions_of_category, questions_of_series, why_not
+from lnob_pipeline.gaps.comparison import snapshot_label
 from lnob_pipeline.gaps.expected import CELL, COMPONENT_PREFIX, cell_template, known_observations, places_of
 from lnob_pipeline.gaps.lineage import question_line
 from lnob_pipeline.mappings.load import Mappings
@@ -30,13 +31,17 @@ Row = dict[str, Any]
 STATUS: Final[Mapping[str, str]] = {
     "not_applicable": "The indicator does not apply to the country: the cell is no gap.",
     "no_series": "The official release has no series for the indicator: no country can report it.",
-    "not_loaded": "The official database has the series, but these figures do not hold it: nothing can be said.",
+    "not_loaded": "These official figures do not hold it, whatever the official database has: nothing can be said.",
     "reported": "There is an official value since {base_year}.",
     "none_since_2015": "There is an official value, but none since {base_year}; the latest is of {latest_year}.",
     "withheld": "A figure exists and is withheld: the national statistical system has not validated it.",
     "not_provided": "The cell stands in the official data without a usable value.",
     "never_reported": "The official data have no row for this cell.",
 }
+NO_SUCH_SERIES: Final = (
+    "The official release does not have this series, though it has others of the indicator: no country can report it."
+)
+"""Said for `no_series` where the release has another series of the indicator."""
 FLAG: Final[Mapping[str, str]] = {
     "no_trend": "One year only has a value since {base_year}: no trend can be seen.",
     "no_baseline": "Fewer than two years before {base_year} have a value: there is nothing to compare with.",
@@ -141,6 +146,9 @@ def explain(
     known = {"iso3": _values(gaps, "iso3"), "indicator": _values(gaps, "indicator")}
     names = {iso3: mappings.countries[iso3].name for iso3 in known["iso3"] if iso3 in mappings.countries}
     iso3 = pick(country, {code: names.get(code, code) for code in known["iso3"]}, "country")
+    served = gaps.filter(pl.col("series").str.to_lowercase() == indicator.strip().lower())
+    if of_series := _values(served.filter(pl.col("series") != ""), "indicator"):
+        raise ValueError(f"{indicator.strip().upper()} is a series of {', '.join(of_series)}: name the indicator")
     code = pick(indicator, {item: _title(item, mappings) for item in known["indicator"]}, "indicator")
     stratum = _stratum(categories, mappings)
     of_indicator = gaps.filter((pl.col("iso3") == iso3) & (pl.col("indicator") == code)).collect()
@@ -207,8 +215,8 @@ def _story(release: Path, gap: Row, facts: Row, mappings: Mappings, settings: Se
     of_series = catalogue.filter(pl.col("series") == gap["series"])
     template = cell_template(mappings, catalogue)
     slices = template.filter(pl.col(name) == gap[name] for name in CELL[1:]).select("series", "slices")
-    compared = _cell(_scan(release, "comparison"), gap).collect()
-    snapshot = compared["official_snapshot"].drop_nulls().to_list()[:1]
+    others = catalogue.filter((pl.col("indicator") == gap["indicator"]) & pl.col("in_release"))
+    status = NO_SUCH_SERIES if gap["status"] == "no_series" and others.height else STATUS[gap["status"]]
     flags = [name for name in gap["flags"].split(",") if name]
     country = mappings.countries.get(gap["iso3"])
     return Story(
@@ -228,11 +236,11 @@ def _story(release: Path, gap: Row, facts: Row, mappings: Mappings, settings: Se
             "as_of_year": gap["as_of_year"],
             "base_year": facts["settings"]["base_year"],
             "official_release": gap["official_release"],
-            "official_snapshot": snapshot[0] if snapshot else None,
+            "official_snapshot": snapshot_label(_scan(release, "official_releases").collect()),
             "definition_version": gap["definition_version"],
             "release": facts["release"],
         },
-        status=STATUS[gap["status"]].format(**numbers),
+        status=status.format(**numbers),
         flags=[{"flag": name, "sentence": FLAG[name].format(**numbers)} for name in flags],
         ownership=_ownership(numbers),
         scope=SCOPE[gap["scope"]],

@@ -81,6 +81,28 @@ def test_one_cell_told_in_full(home: Path, mappings: Mappings, root: Path) -> No
     assert story["closing"]["why_not"] == "there is an official value: nothing has to be closed"
 
 
+def test_official_figures_are_named_with_their_day_where_there_is_none_of_the_cell_as_well(home: Path) -> None:
+    folder = home / "data" / "published" / "latest"
+    label = json.loads((folder / "manifest.json").read_text("utf-8"))["official_snapshot"]
+    assert "2020-10" in label
+    silent = released(home, "comparison").filter((pl.col("iso3") == "NPL") & (pl.col("indicator") == "14.7.1"))
+    assert silent.is_empty()
+    assert [story["cell"]["official_snapshot"] for story in told("NPL", "14.7.1")] == [label]
+    for arguments in (["--country", "NPL", "--indicator", "14.7.1"], ["--summary", "--indicator", "14.7.1"]):
+        assert label in " ".join(lnob("gaps", *arguments).stdout.split())
+
+
+def test_a_series_that_the_release_lacks_is_not_said_to_be_the_only_one(home: Path) -> None:
+    sentences = {story["cell"]["series"]: story["status"] for story in told("KEN", "3.8.2")}
+    assert len(sentences) > 1, "the release has other series of the indicator"
+    assert sentences["SH_OOP_XPD_EARNNET40"].startswith("The official release does not have this series, though it has")
+    for story in told("KEN", "16.3.3"):
+        assert story["status"].startswith("The official release has no series for the indicator")
+    (unknown,) = told("KEN", "17.18.1")
+    assert unknown["cell"]["status"] == "not_loaded", "the bundled figures are not the whole release"
+    assert "database has the series" not in unknown["status"]
+
+
 def test_a_gap_says_what_would_close_it_and_for_whom(home: Path) -> None:
     (story,) = told("kenya", "8.10.2", "--sex", "female", "--disability", "yes")
     assert story["cell"]["stratum"] == "sex=F;disability=yes"
@@ -173,6 +195,7 @@ def test_evidence_is_told_and_never_as_a_share(home: Path) -> None:
     [
         (["Kenia", "8.10.2"], ["Kenia", "did you mean KEN (Kenya)"]),
         (["KEN", "8.10"], ["8.10", "8.10.2"]),
+        (["KEN", "sg_reg_brth"], ["SG_REG_BRTH is a series of 16.9.1"]),
         (["KEN", "8.10.2", "--sex", "femal"], ["category of sex", "F (Female)"]),
         (["KEN", "8.10.2", "--group", "refugee"], ["category of marginalised_group", "refugees"]),
         (["KEN", "8.10.2", "--series", "FB_BNK"], ["series", "FB_BNK_ACCSS"]),
