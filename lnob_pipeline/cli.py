@@ -32,9 +32,11 @@ from lnob_pipeline import (
     cli_docs,
     cli_feedback,
     cli_form,
+    cli_gaps,
     cli_guide,
     cli_map,
     cli_messages,
+    cli_official,
     cli_pull,
     cli_retention,
     cli_review,
@@ -57,11 +59,14 @@ app.command()(cli_docs.docs)
 app.command()(cli_pull.pull)
 app.command()(cli_messages.messages)
 app.command()(cli_feedback.feedback)
+app.command()(cli_gaps.gaps)
+app.command()(cli_gaps.explain)
 app.command()(cli_guide.template)
 app.command()(cli_guide.guide)
 app.command()(cli_review.review)
 app.command()(cli_retention.retention)
 app.add_typer(cli_map.app, name="map")
+app.add_typer(cli_official.app, name="official")
 out = Console(width=None if sys.stdout.isatty() else 150)
 err = Console(stderr=True, soft_wrap=True)
 
@@ -312,31 +317,7 @@ def _status(settings: Settings) -> None:
         out.print(f"raw files of {len(late)} submissions have to go: lnob retention", highlight=False)
     for sentence in misplaced(settings):
         out.print(f"not received: {sentence}", markup=False, highlight=False)
-
-
-@app.command()
-def gaps(
-    country: Annotated[str | None, typer.Option(help="ISO 3166-1 alpha-3, for example KEN")] = None,
-    indicator: Annotated[str | None, typer.Option(help="SDG indicator, for example 16.9.1")] = None,
-    all_strata: Annotated[bool, typer.Option("--all", help="Every stratum, not only the headlines")] = False,
-) -> None:
-    """Show the gap table of the latest release."""
-    settings = Settings.load()
-    path = settings.published / "latest" / "data_gaps.parquet"
-    if not path.exists():
-        raise ValueError("there is no release yet; run `lnob demo` or `lnob run` first")
-    rows = pl.scan_parquet(path)
-    if country:
-        rows = rows.filter(pl.col("iso3") == country.upper())
-    if indicator:
-        rows = rows.filter(pl.col("indicator") == indicator)
-    if not (all_strata or (country and indicator)):
-        rows = rows.filter(pl.col("stratum") == "_T")
-    columns = ["iso3", "indicator", "series", "stratum", "status", "latest_year", "flags", "citizen_effect"]
-    found = rows.select(columns).collect()
-    if found.is_empty():
-        raise ValueError("no cell fits; countries and indicators of the library are in indicator_mappings/")
-    show(found, "Data gaps")
+    cli_official.tell(settings)
 
 
 @app.command()

@@ -22,14 +22,17 @@ import polars as pl
 from lnob_pipeline import __version__, storage, tables
 from lnob_pipeline.estimation.design import EstimationInputError
 from lnob_pipeline.estimation.plan import estimate_submission
-from lnob_pipeline.gaps.comparison import compare
+from lnob_pipeline.gaps.comparison import compare, snapshot_label, with_gaps
 from lnob_pipeline.gaps.coverage import coverage
 from lnob_pipeline.gaps.decisions import REGISTER, decisions, withheld_submissions
 from lnob_pipeline.gaps.typology import gaps
 from lnob_pipeline.harmonisation.compile import harmonise
 from lnob_pipeline.harmonisation.evidence import evidence
 from lnob_pipeline.mappings.load import MappingError, load_mappings
-from lnob_pipeline.official.catalogue import load_official
+from lnob_pipeline.official.catalogue import build_catalogue, observation_parts
+from lnob_pipeline.official.releases import choose
+from lnob_pipeline.official.revisions import revisions_of
+from lnob_pipeline.official.snapshot import expected_series
 from lnob_pipeline.publication.disclosure import disclose, visible_effects
 from lnob_pipeline.publication.release import publish
 from lnob_pipeline.settings import Settings
@@ -312,23 +315,39 @@ def run_status(settings: Settings, now: str) -> Step:
 
 
 def run_official(settings: Settings, now: str) -> Step:
-    """Stage 5: the catalogue and the observations of one official release."""
+    """Stage 5: the catalogue and the observations of the official release in use, and what it changed."""
     mappings = load_mappings(settings.mappings)
-    bundled = settings.official_source == "bundled"
-    sums = storage.sha256_file(settings.official / "SHA256SUMS") if bundled else now
-    inputs = _hash(sums, mappings.hashes["countries.yaml"], code_version(), settings.official_source)
-    if bundled and (done := _stamped(settings, "official", None, inputs)) is not None:
-        return done
     iso3 = {country.m49: code for code, country in mappings.countries.items()}
-    catalogue, observations, info = load_official(settings, iso3, now[:10])
+    choice = choose(settings, iso3, now[:10])
+    info = choice.snapshot.info
+    inputs = _hash(
+        info.sha256,
+        info.label,
+        choice.releases.write_json(),
+        mappings.hashes["countries.yaml"],
+        storage.sha256_file(settings.official / "series.csv"),
+        code_version(),
+        _rules(settings),
+    )
+    if (done := _stamped(settings, "official", None, inputs)) is not None:
+        return done
+    catalogue = build_catalogue(choice.snapshot, expected_series(settings.official))
+    parts = observation_parts(choice.snapshot, iso3, every_area=settings.official_areas == "all")
+    path = storage.table_path(settings.lake, tables.OFFICIAL_OBSERVATIONS)
     outputs = (
         _write(settings, catalogue, tables.SDG_CATALOGUE),
-        _write(settings, observations, tables.OFFICIAL_OBSERVATIONS),
+        _write_stream(settings, parts, tables.OFFICIAL_OBSERVATIONS),
+        _write(settings, choice.releases, tables.OFFICIAL_RELEASES),
+        _write_stream(settings, revisions_of(choice, catalogue, path, settings, iso3), tables.OFFICIAL_REVISIONS),
     )
-    numbers = {"observations": observations.height, "series": observations["series"].n_unique()}
-    return _stamp(
-        settings, Step("official", None, True, outputs, numbers, texts={"official_source": info.label}), inputs
-    )
+    numbers = {
+        "observations": outputs[1].rows,
+        "series": info.series,
+        "revisions": outputs[3].rows,
+        "held_releases": choice.releases.filter(pl.col("state") == "held").height,
+    }
+    texts = {"official_source": info.label, "official_because": info.reason}
+    return _stamp(settings, Step("official", None, True, outputs, numbers, texts=texts), inputs)
 
 
 def run_gaps(settings: Settings) -> Step:
@@ -337,7 +356,13 @@ def run_gaps(settings: Settings) -> Step:
     promoted = publishable(settings)
     keys = [item.submission_id for item in promoted]
     decision_rows = decided(settings)
-    sources = [_in_place(settings, table) for table in (tables.SDG_CATALOGUE, tables.OFFICIAL_OBSERVATIONS)]
+    official = (
+        tables.SDG_CATALOGUE,
+        tables.OFFICIAL_OBSERVATIONS,
+        tables.OFFICIAL_RELEASES,
+        tables.OFFICIAL_REVISIONS,
+    )
+    sources = [_in_place(settings, table) for table in official]
     sources += [
         _in_place(settings, table, key) for key in keys for table in (tables.CITIZEN_ESTIMATES, tables.CITIZEN_EVIDENCE)
     ]
@@ -355,9 +380,13 @@ def run_gaps(settings: Settings) -> Step:
     observations = storage.read_table(settings.lake, tables.OFFICIAL_OBSERVATIONS)
     estimates = storage.read_partitions(settings.lake, tables.CITIZEN_ESTIMATES, keys)
     found = storage.read_partitions(settings.lake, tables.CITIZEN_EVIDENCE, keys)
-    gap_rows = gaps(observations, catalogue, estimates, found, decision_rows, mappings, settings)
+    releases = storage.read_table(settings.lake, tables.OFFICIAL_RELEASES)
+    revisions = storage.read_table(settings.lake, tables.OFFICIAL_REVISIONS)
+    gap_rows = gaps(observations, catalogue, estimates, found, decision_rows, mappings, settings, revisions)
     frames = {
-        tables.COMPARISON: compare(observations, catalogue, estimates, mappings, settings),
+        tables.COMPARISON: with_gaps(
+            compare(observations, catalogue, estimates, mappings, settings, official_releases=releases), gap_rows
+        ),
         tables.DATA_GAPS: gap_rows,
         tables.COVERAGE: coverage(gap_rows),
         tables.DECISIONS: decision_rows,
@@ -380,6 +409,8 @@ def run_publication(settings: Settings, now: str) -> Step:
     unpartitioned = (
         tables.SDG_CATALOGUE,
         tables.OFFICIAL_OBSERVATIONS,
+        tables.OFFICIAL_RELEASES,
+        tables.OFFICIAL_REVISIONS,
         tables.DATA_GAPS,
         tables.COVERAGE,
         tables.DECISIONS,
@@ -400,6 +431,7 @@ def run_publication(settings: Settings, now: str) -> Step:
     provenance = {
         "submissions": {row["submission_id"]: row["version"] for row in frames["sources"].iter_rows(named=True)},
         "official_release": releases[0] if releases else None,
+        "official_snapshot": snapshot_label(frames["official_releases"]),
         "mapping_version": mappings.version(),
         "code_version": code_version(),
         "package_version": __version__,
@@ -600,6 +632,12 @@ def _forget(settings: Settings, key: str) -> None:
 def _write(settings: Settings, frame: pl.DataFrame, table: Table, key: str | None = None) -> Output:
     digest = storage.write_table(frame, table, storage.table_path(settings.lake, table, key))
     return Output(table.name, digest, frame.height)
+
+
+def _write_stream(settings: Settings, frames: Iterable[pl.DataFrame], table: Table) -> Output:
+    path = storage.table_path(settings.lake, table)
+    digest = storage.write_stream(frames, table, path)
+    return Output(table.name, digest, pl.scan_parquet(path).select(pl.len()).collect().item())
 
 
 def _in_place(settings: Settings, table: Table, key: str | None = None) -> Output | None:

@@ -27,8 +27,11 @@ class Settings:
     home: the project folder; inbox: folder of the hand-ins, <iso3>/<submission>/; lake: what stages 1 to 6 keep
     (private); sealed: raw files as bytes (private), <lake>/sealed unless set; published: releases; mappings:
     indicator_mappings; official: bundled official figures.
-    official_source: bundled, api (else the last good snapshot, else bundled) or last_good. Years are calendar years,
-    shares are between 0 and 1.
+    official_source: bundled, api or sdmx (else the last good snapshot, else bundled) or last_good. Years are calendar
+    years, shares are between 0 and 1.
+    official_areas: partnership (the countries of countries.yaml) or all; official_fall_limit: a release that holds so
+    much less than the one in use waits for a person; official_revision_tolerance: a value that differs by at most this
+    share of itself was rounded, not revised.
     review_respondents_below_age: where somebody younger answered, in completed years, a person decides first; surveys
     of adults of the partnership begin at 15.
     reader_memory_bytes to maximum_archive_ratio: how much reading one file may take (submissions/readers/limits.py).
@@ -43,6 +46,10 @@ class Settings:
     official: Path
     official_source: str = "bundled"
     official_api: str = "https://unstats.un.org/SDGAPI"
+    official_sdmx: str = "https://data.un.org/ws/rest"
+    official_areas: str = "partnership"
+    official_fall_limit: float = 0.30
+    official_revision_tolerance: float = 0.005
     as_of_year: int = 2020
     base_year: int = 2015
     stale_after_years: int = 5

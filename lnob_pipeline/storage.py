@@ -13,10 +13,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
@@ -136,7 +137,8 @@ def _ordered(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     )
     if not shaped.select(table.key).is_duplicated().any():
         return shaped.sort(table.key, nulls_last=True)
-    keys = [*table.key, *(name for name in shaped.columns if name not in table.key)]
+    carried = [name for name in shaped.columns if shaped[name].null_count() < shaped.height]  # the others order nothing
+    keys = [*table.key, *(name for name in carried if name not in table.key)]
     return _as_text(shaped, table).sort(keys, nulls_last=True, maintain_order=True)
 
 
@@ -149,21 +151,84 @@ def write_table(frame: pl.DataFrame, table: Table, path: Path) -> str:
 
     One row group at a time becomes text: a large survey with many codes takes little memory till then.
     """
+    return _write(iter([_ordered(frame, table)]), table, path)
+
+
+def write_stream(frames: Iterable[pl.DataFrame], table: Table, path: Path) -> str:
+    """Write the file that `write_table` would write of all frames together, without holding them together.
+
+    The first column of the key has no nulls and ascends from frame to frame; within one value of it rows come in any
+    order, also across frames. Frames of an open table carry the same source columns. Raises ValueError otherwise.
+    """
+    return _write((_ordered(part, table) for part in _whole_values(frames, table.key[0])), table, path, table.empty())
+
+
+def _whole_values(frames: Iterable[pl.DataFrame], column: str) -> Iterator[pl.DataFrame]:
+    """The same rows, cut where the value of a column changes, so that each part can be sorted by itself."""
+    waiting: list[pl.DataFrame] = []  # rows of `last`, the highest value so far: more of them may come
+    last = ""
+    for frame in frames:
+        if frame.is_empty():
+            continue
+        values = frame[column].cast(pl.String)
+        if values.has_nulls():
+            raise ValueError(f"a row has no {column}, by which the rows are written in order")
+        for part in (frame.filter(values != values.max()), frame.filter(values == values.max())):
+            if part.is_empty():
+                continue
+            first, top = str(part[column].cast(pl.String).min()), str(part[column].cast(pl.String).max())
+            if waiting and first < last:
+                raise ValueError(f"{column} {first} comes after {last}; the rows have to come in ascending order of it")
+            if waiting and first > last:
+                yield _joined(waiting)
+                waiting = []
+            waiting.append(part)
+            last = top
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """One frame of several, whose columns of codes may list other codes."""
+    return frames[0] if len(frames) == 1 else pl.concat([frame.cast({pl.Enum: pl.String}) for frame in frames])
+
+
+def _write(parts: Iterator[pl.DataFrame], table: Table, path: Path, none: pl.DataFrame | None = None) -> str:
+    """Write parts in the form of `_ordered`, one after the other; `none` stands for no part at all."""
     if table.visibility != "public":
         private_folder(path.parent)
-    ordered = _ordered(frame, table)
-    schema = table.arrow(ordered.columns)
+    first = next(parts, none)
+    if first is None:
+        raise ValueError(f"table {table.name}: nothing to write")
+    schema = table.arrow(first.columns)
     with written_whole(path) as temporary:
         with pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer:
             if table.visibility != "public":
                 writer.add_key_value_metadata({MARKED: UNMARKED.decode()})
-            for start in range(0, max(ordered.height, 1), ROW_GROUP_SIZE):
-                part = _as_text(ordered.slice(start, ROW_GROUP_SIZE), table).rechunk()
-                arrow = part.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
+            for group in _row_groups(itertools.chain([first], parts), table):
+                arrow = group.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
                 writer.write_table(arrow, ROW_GROUP_SIZE)
         if table.visibility != "public":
             _mark(temporary)
         return sha256_file(temporary)
+
+
+def _row_groups(parts: Iterable[pl.DataFrame], table: Table) -> Iterator[pl.DataFrame]:
+    """The rows of all parts as text, `ROW_GROUP_SIZE` at a time and the rest last; one empty group for no rows."""
+    waiting: list[pl.DataFrame] = []
+    held = 0
+    for part in parts:
+        start = 0
+        while start < part.height or not (waiting or start):
+            piece = _as_text(part.slice(start, ROW_GROUP_SIZE - held), table)
+            waiting.append(piece)
+            held += piece.height
+            start += piece.height
+            if held == ROW_GROUP_SIZE:
+                yield pl.concat(waiting)
+                waiting, held = [], 0
+    if waiting:
+        yield pl.concat(waiting)
 
 
 def _mark(path: Path) -> None:

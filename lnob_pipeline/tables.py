@@ -96,6 +96,32 @@ def _flag(name: str, description: str) -> Column:
     return Column(name, "boolean", description)
 
 
+def _data_point_types() -> list[Column]:
+    """The definitions of having data of UNSD's DataAvailability: data point types 1 to 3 by nature of data."""
+    types = {
+        "n_one_year": ("one year or more since the base year", 1),
+        "n_two_years": ("two years or more since the base year", 2),
+        "n_two_years_and_baseline": ("two years or more since the base year and two or more before it", 3),
+    }
+    natures = {
+        "": ("of any nature (All)", {1: "; the same cells as n_reported"}),
+        "_country_data": ("of nature C, country data (C)", {}),
+        "_country": (
+            "of nature C or CA, country or country adjusted (CNA)",
+            {2: "; what this project calls owned by the country"},
+        ),
+    }
+    return [
+        _integer(
+            f"{name}{suffix}",
+            f"Cells with values of {years}, {nature}: UNSD data point type {number}{more.get(number, '')}",
+            "cells",
+        )
+        for suffix, (nature, more) in natures.items()
+        for name, (years, number) in types.items()
+    ]
+
+
 SUBMISSION = _text("submission_id", "Identifier of the hand-in: <iso3>-<year>-<slug>")
 VERSION = _text("version", "Content hash of the hand-in: sha256 over the manifest and the files")
 ISO3 = _text("iso3", "Country, ISO 3166-1 alpha-3")
@@ -445,11 +471,11 @@ OFFICIAL_OBSERVATIONS = Table(
     "official",
     "Observations of the UN Global SDG Database, value text beside the parsed number; indicators: sdg_catalogue",
     "public",
-    ("series", "iso3", "year", "dimension_key", "nature"),
+    ("series", "m49", "year", "dimension_key", "nature"),
     (
         _text("release", "Official release"),
         SERIES,
-        ISO3,
+        _text("iso3", "Country, ISO 3166-1 alpha-3; null for an area outside the partnership"),
         _text("m49", "Area, UN M49, three digits"),
         _integer("year", "Year of the observation"),
         _text("value_text", "The value as published"),
@@ -471,6 +497,53 @@ OFFICIAL_OBSERVATIONS = Table(
         _text("source", "Source as published; null in the bundled figures"),
         _text("footnotes", "Footnotes as published; null in the bundled figures"),
         _text("dimension_key", "Dimensions that are not totals as name=code joined by ';'; empty for the total"),
+    ),
+)
+OFFICIAL_RELEASES = Table(
+    "official_releases",
+    "official",
+    "Every official release that was taken in, which one is in use, and who decided about one that was held",
+    "public",
+    ("release", "fetched", "sha256"),
+    (
+        _text("release", "Official release"),
+        _text("route", "How it came: api, sdmx, file (a bulk download) or bundled (with the project)"),
+        _text("fetched", "Day of fetching; of bundled figures the month of the release"),
+        _text("source", "Address that was asked, or name of the file"),
+        _integer("rows", "Rows as received", "rows"),
+        _integer("series", "Series that were asked for and answered in full", "series"),
+        _text("sha256", "Of the manifest of the snapshot, which holds that of every part"),
+        _text("state", "in_use; superseded; held: it waits for a person, and the one before stays in use"),
+        _text("held_because", "What is less than in the release before by more than the limit; null for nothing"),
+        _text("decided_by", "Who let a held release be used"),
+        Column("decided_on", "date", "Day of that decision"),
+        _text("decision", "Why it may be used"),
+    ),
+)
+OFFICIAL_REVISIONS = Table(
+    "official_revisions",
+    "official",
+    "What differs between the official release in use and the one before it; empty where there is none before",
+    "public",
+    ("series", "m49", "year", "dimension_key", "nature", "change"),
+    (
+        _text("release", "Official release in use"),
+        _text("previous_release", "The one before it"),
+        _text(
+            "change",
+            "Of a value: added, changed, withdrawn. Of a series: series_added, series_withdrawn, series_renamed (its "
+            "values stand under a new code), series_redefined (title, unit, headline or most values)",
+        ),
+        SERIES,
+        _text("m49", "Area, UN M49, three digits; null where the change is one of the series"),
+        _text("iso3", "Country, ISO 3166-1 alpha-3; null for an area outside the partnership or a change of a series"),
+        _integer("year", "Year of the observation; null where the change is one of the series"),
+        _text("dimension_key", "Dimensions that are not totals, as in official_observations"),
+        _text("nature", "Nature in the release in use; in the one before where the value was withdrawn"),
+        _text("value_text_before", "The value as published before; of a series what it was"),
+        _text("value_text_now", "The value as published now; of a series what it is"),
+        _number("relative_change", "Change as a share of the value before; null where one is no number", "share"),
+        _text("note", "What changed beside the value, or why the series counts as renamed or redefined"),
     ),
 )
 COMPARISON = Table(
@@ -513,12 +586,35 @@ COMPARISON = Table(
         _text("instrument", "Instrument that maps the questionnaire"),
         _text("definition_version", "Version of the definition that was computed"),
         _text("mapping_version", "Hash of indicator, variables and instrument"),
+        _text("official_snapshot", "The official figures in use: release, how and when they came"),
+        _text("official_source", "Source of the official value as published; null where none is given"),
+        _text("official_unit", "Unit code of the official value as published; its numbers are in `unit` if known how"),
+        _number(
+            "official_lower",
+            "Published lower bound, or the lower end of a censored value; null for neither",
+            "unit of the series",
+        ),
+        _number(
+            "official_upper",
+            "Published upper bound, or the upper end of a censored value; null for neither",
+            "unit of the series",
+        ),
+        _text("sampling_method", "probability, purposive, quota, census or open_call; null without a citizen number"),
+        _text("comparability_reason", "Why the class is what it is"),
+        _text("mapping_lines", "file:line of the instrument for each of `questions`, in its order, joined by ','"),
+        _text(
+            "question_wordings",
+            "Id of the wording of each of `questions`, in its order: variable@start of a sha256 over texts and codes",
+        ),
+        _text("gap_status", "Status of the cell in data_gaps; null for a component"),
+        _text("gap_flags", "Flags of the cell in data_gaps, but those of a pair, which stand in `flags`"),
+        _text("closing_questions", "Variables of the question bank that would close the gap, joined by ','"),
     ),
 )
 DATA_GAPS = Table(
     "data_gaps",
     "gaps",
-    "One status and its flags for every country x indicator x series x stratum that is expected",
+    "One status and its flags for every country x indicator x series (empty where it has none) x stratum expected",
     "public",
     ("iso3", "indicator", "series", "stratum"),
     (
@@ -527,16 +623,18 @@ DATA_GAPS = Table(
         SERIES,
         *STRATUM,
         _text("expected_because", "headline, required (by the indicator) or lnob (the pledge)"),
-        _text("status", "First that holds of the fixed list, over the rows of the stratum itself"),
+        _text(
+            "status",
+            "First that holds over the rows of the stratum itself: not_applicable, no_series, not_loaded, reported, "
+            "none_since_2015, withheld, not_provided, never_reported",
+        ),
         _text("headline_status", "Status of the headline of the same series"),
         _text("flags", "Flags that hold, joined by ','; empty for none"),
         _integer("latest_year", "Latest year with a usable official value"),
         _integer("n_years_since_base", "Years with a usable official value since the base year"),
         _integer("n_years_before_base", "Years with a usable official value before the base year"),
         _text("natures", "Natures of the usable values since the base year, joined by ','"),
-        _text(
-            "scope", "systemic or national: whether half of the loaded countries have two values since the base year"
-        ),
+        _text("scope", "systemic or national: whether half of the loaded countries have two years since the base year"),
         _text(
             "citizen_effect",
             "could_close, closes, informs, illustrates, not_shown (hidden) or nothing_yet",
@@ -545,29 +643,43 @@ DATA_GAPS = Table(
         _text("official_release", "Official release"),
         _integer("as_of_year", "Year the gaps are judged from"),
         _text("definition_version", "Version of the indicator definition"),
+        _integer("n_years_country", "Years since the base year with a usable value of nature C or CA"),
+        _integer("n_years_country_before_base", "Years before the base year with a usable value of nature C or CA"),
+        _integer("n_years_country_data", "Years since the base year with a usable value of nature C"),
+        _integer("n_years_country_data_before_base", "Years before the base year with a usable value of nature C"),
+        _text("closing_questions", "Variables of the question bank that would close the gap, joined by ','"),
+        _text("closing_group", "Whom they would have to be asked for: the category of the stratum, or everybody"),
     ),
 )
 COVERAGE = Table(
     "coverage",
     "gaps",
-    "Counts of expected cells by country, goal and breakdown: reported, missing, and what citizen data does",
+    "Counts of expected cells by country, goal, breakdown and category, under each published definition of having data",
     "public",
-    ("iso3", "goal", "breakdown"),
+    ("iso3", "goal", "breakdown", "category"),
     (
         ISO3,
         _text("goal", "SDG goal"),
         _text("breakdown", "headline, or the dimensions of the stratum joined by ' x '"),
+        _text("category", "Category of the breakdown; _all for all of them together, of a crossing _all alone"),
         _integer("n_expected", "Expected cells", "cells"),
         _integer("n_applicable", "Expected cells less those not applicable", "cells"),
-        _integer("n_judged", "Applicable cells less those not loaded and strata of a missing headline", "cells"),
-        _integer("n_reported", "Cells with a usable official value since the base year", "cells"),
-        _integer("n_two_years", "Cells with usable official values of two years since the base year", "cells"),
-        _integer("n_country_owned", "Cells with two years of nature C or CA since the base year", "cells"),
-        _integer("n_could_close", "Gaps that citizen data could close or closes", "cells"),
+        _integer("n_not_loaded", "Applicable cells whose series this snapshot does not hold", "cells"),
+        _integer(
+            "n_with_headline",
+            "Applicable strata without data whose headline has none: one gap with the headline",
+            "cells",
+        ),
+        _integer("n_judged", "Applicable cells less n_not_loaded and n_with_headline", "cells"),
+        _integer("n_reported", "Judged cells with a usable official value since the base year", "cells"),
+        *_data_point_types(),
+        _integer("n_closes", "Gaps that citizen data closes, accepted by the statistics office", "cells"),
+        _integer("n_could_close", "Gaps that citizen data could close", "cells"),
         _integer("n_informs", "Gaps that citizen data informs", "cells"),
         _integer("n_illustrates", "Gaps that citizen data illustrates", "cells"),
         _integer("n_not_shown", "Gaps whose citizen numbers are all hidden to protect people", "cells"),
         _integer("n_nothing_yet", "Gaps without citizen data", "cells"),
+        _integer("n_with_headline_citizen", "Of n_with_headline, cells that citizen data says something of", "cells"),
     ),
 )
 DECISIONS = Table(
@@ -636,6 +748,8 @@ FIXED_TABLES = (
     CITIZEN_ESTIMATES,
     SDG_CATALOGUE,
     OFFICIAL_OBSERVATIONS,
+    OFFICIAL_RELEASES,
+    OFFICIAL_REVISIONS,
     COMPARISON,
     DATA_GAPS,
     COVERAGE,
@@ -647,6 +761,8 @@ RELEASE_TABLES = (
     CITIZEN_EVIDENCE,
     SDG_CATALOGUE,
     OFFICIAL_OBSERVATIONS,
+    OFFICIAL_RELEASES,
+    OFFICIAL_REVISIONS,
     COMPARISON,
     DATA_GAPS,
     COVERAGE,

@@ -14,10 +14,19 @@ from lnob_pipeline.tables import Table
 
 
 def connect(
-    database: Path | None = None, *, read_only: bool = False, threads: int | None = None
+    database: Path | None = None,
+    *,
+    read_only: bool = False,
+    threads: int | None = None,
+    memory: str | None = None,
+    spill: Path | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    """Open `database`, or an in-memory database when none is named; `threads` limits the worker threads."""
-    config: dict[str, str | bool | int | float | list[str]] = {} if threads is None else {"threads": threads}
+    """Open `database`, or an in-memory database when none is named.
+
+    `threads` limits the worker threads, `memory` ("512MB") what DuckDB holds; what is more goes to the folder `spill`.
+    """
+    wanted = {"threads": threads, "memory_limit": memory, "temp_directory": None if spill is None else str(spill)}
+    config: dict[str, str | bool | int | float | list[str]] = {k: v for k, v in wanted.items() if v is not None}
     return duckdb.connect(":memory:" if database is None else str(database), read_only=read_only, config=config)
 
 

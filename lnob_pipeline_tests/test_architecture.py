@@ -42,7 +42,7 @@ def test_imports_follow_the_house(path: Path) -> None:
         assert "dagster" not in roots
     if place != "validation/expectations.py":
         assert not roots & {"pandas", "great_expectations"}
-    if place not in ("official/client.py", "submissions/connectors/service.py"):
+    if place not in ("official/http.py", "submissions/connectors/service.py"):
         assert "requests" not in roots
     if place != "warehouse.py":
         assert "duckdb.connect" not in {

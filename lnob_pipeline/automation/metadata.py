@@ -22,10 +22,13 @@ UPSTREAM = {
     "status": ("submissions", "validation_outcomes"),
     "harmonisation": ("responses",),
     "estimation": ("harmonised_households", "harmonised_persons"),
-    "gaps": ("citizen_estimates", "citizen_evidence", "sdg_catalogue", "official_observations"),
+    "gaps": (
+        "citizen_estimates", "citizen_evidence", "sdg_catalogue", "official_observations", "official_releases",
+        "official_revisions",
+    ),
     "publication": (
         "comparison", "data_gaps", "coverage", "decisions", "citizen_estimates", "citizen_evidence", "sdg_catalogue",
-        "official_observations", "submissions", "validation_outcomes",
+        "official_observations", "official_releases", "official_revisions", "submissions", "validation_outcomes",
     ),
 }  # fmt: skip
 """Stage -> the assets that its own are made from."""

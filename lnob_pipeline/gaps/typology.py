@@ -1,50 +1,40 @@
-"""One status and its flags for every country x indicator x series x stratum that is expected.
+"""One status and its flags for every area x indicator x series x stratum that is expected.
 
-Here: the typology. Not here: which cells are expected (expected.py), how figures compare (comparison.py), counting
-(coverage.py).
+Here: the typology, put together. Not here: which cells are expected (expected.py), what the figures of a cell are
+(observed.py), what a series lacks as a whole (lacks.py), the rules of the flags and the scope (flags.py), what citizen
+data does (effects.py), how figures compare (comparison.py), counting (coverage.py).
 
 Status, first that holds: not_applicable, no_series, not_loaded, reported, none_since_2015, withheld, not_provided,
 never_reported. `2015` in the name stands for `Settings.base_year`. A stratum is judged over its own rows; where it has
 none it shares `not_applicable`, `no_series` and `not_loaded` with its series.
 
-Flags of a cell that has figures (reported, none_since_2015): no_trend, no_baseline, stale, obsolete, sparse,
-not_country_owned, modelled_only, nature_unknown, precision_unknown, discrepancy, differs_from_model. An obsolete cell
-is stale as well. On the headline also what the series as a whole lacks: dimension_missing, category_missing,
-crossing_missing, subnational_missing; which category it is can be seen in the rows of the strata. `group_has_no_code`
-stands on the stratum itself whatever its status, because such a stratum can have no figures. Groups have no dimension
-of their own in the official structure: they are judged one by one by `group_has_no_code`, not by dimension_missing.
-
-Not judged: withdrawn and revised, which need two official releases.
-
-Sources: UNSD data portal (years with data since 2015), World Bank Statistical Performance Indicators (natures),
-IAEG-SDGs minimum disaggregation set, UNSD rules on the natures of data.
+The work follows the size of the figures, not of the table: only cells that have rows are judged one by one, all others
+follow from their series and area. Sources: UNSD data portal (years with data since 2015), World Bank Statistical
+Performance Indicators (natures), IAEG-SDGs minimum disaggregation set, UNSD rules on the natures of data.
 """
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
-from lnob_pipeline.gaps.comparison import citizen_side, comparable, compare, official_release, same_definition
-from lnob_pipeline.gaps.decisions import accepted_submissions
-from lnob_pipeline.gaps.expected import (
-    CELL,
-    COUNTRY_OWNED,
-    MODELLED,
-    by_cell,
-    expected_cells,
-    known_observations,
-    slice_key,
-)
+from lnob_pipeline.gaps.closing import GAP_STATUSES, with_closing
+from lnob_pipeline.gaps.comparison import compare, official_release
+from lnob_pipeline.gaps.effects import EFFECTS, effects
+from lnob_pipeline.gaps.expected import CELL, cell_template, expected_cells, places_of, spoken_of
+from lnob_pipeline.gaps.flags import FLAGS, flag_bits, flag_names, scope_of_cell, scope_of_indicators
+from lnob_pipeline.gaps.lacks import lacks
+from lnob_pipeline.gaps.observed import COUNTS, Observed, nature_names, observed, sets_of_slices, years_of_sets
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.mappings.strata import TOTAL
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.storage import in_form
-from lnob_pipeline.tables import DATA_GAPS
+from lnob_pipeline.tables import DATA_GAPS, OFFICIAL_REVISIONS, STRATUM_DIMENSIONS
 
-SERIES_CELL: Final = ("iso3", "indicator", "series")
+__all__ = ["EFFECTS", "FLAGS", "STATUSES", "gap_parts", "gaps", "partnership"]
 
 STATUSES: Final = (
     "not_applicable",
@@ -56,29 +46,17 @@ STATUSES: Final = (
     "not_provided",
     "never_reported",
 )
-FLAGS: Final = (
-    "no_trend",
-    "no_baseline",
-    "stale",
-    "obsolete",
-    "sparse",
-    "not_country_owned",
-    "modelled_only",
-    "nature_unknown",
-    "dimension_missing",
-    "category_missing",
-    "crossing_missing",
-    "subnational_missing",
-    "group_has_no_code",
-    "precision_unknown",
-    "discrepancy",
-    "differs_from_model",
-)
-EFFECTS: Final = ("nothing_yet", "illustrates", "informs", "could_close", "closes")
-"""What citizen data does to a gap, from the weakest to the strongest."""
+AREAS_AT_A_TIME: Final = 25
+"""How many areas one part of the table holds: about a quarter of a million cells."""
 
-BELOW_THE_COUNTRY: Final = ("cities",)
-"""Dimensions of the official structure whose codes are areas inside a country."""
+_STATUS: Final = pl.Enum(STATUSES)
+_EFFECT: Final = pl.Enum(EFFECTS)
+_SCOPE: Final = pl.Enum(["national", "systemic"])
+
+
+def partnership(mappings: Mappings) -> dict[str, str]:
+    """The countries of the partnership: iso3 -> M49."""
+    return {iso3: country.m49 for iso3, country in mappings.countries.items()}
 
 
 def gaps(
@@ -89,98 +67,222 @@ def gaps(
     decisions: pl.DataFrame,
     mappings: Mappings,
     settings: Settings,
+    official_revisions: pl.DataFrame | None = None,
+    areas: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
-    """The table DATA_GAPS: one row for each expected cell. Raises ValueError where there is no catalogue."""
+    """The table DATA_GAPS: one row for each expected cell. Raises ValueError where there is no catalogue.
+
+    official_revisions: the table of that name, for the flags withdrawn and revised. areas: iso3, or M49 where there is
+    none -> M49; the countries of the partnership if left out.
+    """
+    parts = gap_parts(
+        official_observations,
+        sdg_catalogue,
+        citizen_estimates,
+        citizen_evidence,
+        decisions,
+        mappings,
+        settings,
+        official_revisions,
+        areas,
+    )
+    return in_form(pl.concat([DATA_GAPS.empty(), *(part.cast({pl.Enum: pl.String}) for part in parts)]), DATA_GAPS)
+
+
+def gap_parts(
+    official_observations: pl.DataFrame,
+    sdg_catalogue: pl.DataFrame,
+    citizen_estimates: pl.DataFrame,
+    citizen_evidence: pl.DataFrame,
+    decisions: pl.DataFrame,
+    mappings: Mappings,
+    settings: Settings,
+    official_revisions: pl.DataFrame | None = None,
+    areas: Mapping[str, str] | None = None,
+) -> Iterator[pl.DataFrame]:
+    """The rows of `gaps` in parts of some areas, in ascending order of iso3; columns of codes are Enum.
+
+    The whole table of the world is some three million rows: it need not stand in memory to be written or counted.
+    """
     release = official_release(sdg_catalogue)
-    cells = expected_cells(mappings)
-    observations = known_observations(official_observations, settings)
-    compared = compare(official_observations, sdg_catalogue, citizen_estimates, mappings, settings)
-
-    judged = (
-        cells.join(_years(by_cell(observations, cells), settings), on=CELL, how="left")
-        .join(_not_applicable(mappings), on=["iso3", "indicator"], how="left")
-        .join(_in_snapshot(sdg_catalogue), on=["indicator", "series"], how="left")
-        .with_columns(
-            pl.col("n_rows", "n_years_since_base", "n_years_before_base", "n_years_country").fill_null(0),
-            pl.col("ruled_out", "in_release", "loaded").fill_null(False),
-        )
-        .with_columns(_status().alias("status"))
-        .pipe(_with_headline)
-        .with_columns(_has_no_code().alias("no_code"))
+    wanted = dict(sorted((partnership(mappings) if areas is None else areas).items()))
+    known = _official_side(official_observations, sdg_catalogue, official_revisions, wanted, mappings, settings)
+    # Only rows beside an estimate can differ from one.
+    beside = pl.col("series").is_in(citizen_estimates["series"].unique().to_list())
+    compared = compare(official_observations.filter(beside), sdg_catalogue, citizen_estimates, mappings, settings)
+    ours = {iso3: m49 for iso3, m49 in wanted.items() if iso3 in mappings.countries}
+    cells = expected_cells(mappings, sdg_catalogue, ours)
+    citizen = (
+        effects(citizen_estimates, citizen_evidence, decisions, cells, mappings, settings)
+        .join(_differences_found(compared), on=CELL, how="full", coalesce=True)
         .collect()
-        .lazy()
     )
-    finished = (
-        judged.join(_series_lacks(observations, judged, mappings, settings), on=SERIES_CELL, how="left")
-        .join(_differences_found(compared), on=CELL, how="left")
-        .join(_scope(judged), on="indicator", how="left")
-        .join(_effects(citizen_estimates, citizen_evidence, decisions, cells, mappings, settings), on=CELL, how="left")
-        .with_columns(
-            _flags(settings).alias("flags"),
-            _scope_of_cell().alias("scope"),
-            pl.col("natures", "citizen_submissions").fill_null(""),
-            pl.col("citizen_effect").fill_null(EFFECTS[0]),
-            pl.lit(release).alias("official_release"),
-            pl.lit(settings.as_of_year).alias("as_of_year"),
+    names = list(wanted)
+    for start in range(0, len(names), AREAS_AT_A_TIME):
+        part = names[start : start + AREAS_AT_A_TIME]
+        yield _finished(known, part, citizen, mappings, settings, release)
+
+
+# --- what the official figures say -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _OfficialSide:
+    """Everything that is known before the cells are laid out.
+
+    `area` is a place in `areas`, `line` an indicator with one of its series.
+
+    template: the cells of every area, with line, set and codes as Enum. lines: area, line and what holds of the series:
+    headline_status, lacks_*, has_areas. years: area, set and what its rows say, changes among releases included. scope:
+    indicator, indicator_scope.
+    """
+
+    areas: tuple[str, ...]
+    template: pl.DataFrame
+    lines: pl.DataFrame
+    years: pl.DataFrame
+    scope: pl.DataFrame
+
+
+def _official_side(
+    official_observations: pl.DataFrame,
+    sdg_catalogue: pl.DataFrame,
+    official_revisions: pl.DataFrame | None,
+    wanted: Mapping[str, str],
+    mappings: Mappings,
+    settings: Settings,
+) -> _OfficialSide:
+    areas = {**wanted, **_rest_of_the_world(official_observations, wanted, mappings)}
+    line = (pl.struct("indicator", "series").rank("dense") - 1).alias("line")
+    template, sets = sets_of_slices(cell_template(mappings, sdg_catalogue).with_columns(line))
+    seen = observed(official_observations, areas, mappings, settings)
+    years = _with_changes(years_of_sets(seen, sets, settings), sets, official_revisions, areas, settings)
+    named = years.with_columns(
+        pl.col("natures").replace_strict(nature_names(seen), return_dtype=pl.String),
+    )
+    headlines = template.filter(pl.col("stratum") == TOTAL)
+    states = set(mappings.framework.areas.filter(pl.col("kind") == "country")["m49"])
+    countries = [area for area, (name, m49) in enumerate(areas.items()) if name in mappings.countries or m49 in states]
+    grid = (
+        pl.DataFrame({"area": range(len(areas))}, schema={"area": pl.UInt32})
+        .join(headlines, how="cross")
+        .join(_ruled_out(seen, template, areas, mappings), on=["area", "line"], how="left")
+        .join(named, on=["area", "set"], how="left")
+        .pipe(_filled)
+        .with_columns(_status().alias("status"))
+    )
+    lines = (
+        grid.select("area", "line", "series", "ruled_out", pl.col("status").alias("headline_status"))
+        .join(lacks(seen, years, template, mappings, settings), on=["area", "line"], how="left")
+        .join(
+            seen.below.with_columns(pl.lit(True).alias("has_areas")),
+            on=["area", "series"],
+            how="left",
         )
+        .drop("series")
     )
-    return in_form(finished.collect(), DATA_GAPS)
+    scope = scope_of_indicators(grid.filter(pl.col("area").is_in(countries)))
+    return _OfficialSide(tuple(wanted), _coded(template), lines, named, scope)
 
 
-# --- what the official figures say of a cell ---------------------------------------------------------------
+def _coded(template: pl.DataFrame) -> pl.DataFrame:
+    """The template with its codes as Enum: they repeat in every area."""
+    text = ("indicator", "series", "stratum", *STRATUM_DIMENSIONS, "expected_because", "breakdown")
+    kinds = {name: pl.Enum(template[name].unique().sort()) for name in text}
+    versions = pl.Enum(template["definition_version"].drop_nulls().unique().sort())
+    return template.with_columns(
+        *(pl.col(name).cast(kind) for name, kind in kinds.items()),
+        pl.col("definition_version").cast(versions),
+    )
 
 
-def _years(rows: pl.LazyFrame, settings: Settings) -> pl.LazyFrame:
-    """The years and natures of each cell that has rows."""
-    usable = pl.col("usable")
-    since = usable & (pl.col("year") >= settings.base_year)
-    before = usable & (pl.col("year") < settings.base_year)
-    imprecise = (pl.col("value_flag") != "number") | pl.any_horizontal(pl.col("lower_bound", "upper_bound").is_null())
-    latest = pl.col("year") == pl.col("year").filter(usable).max().over(CELL)
-    return (
-        rows.with_columns((usable & latest & imprecise).alias("latest_imprecise"))
-        .group_by(CELL)
+def _rest_of_the_world(
+    official_observations: pl.DataFrame, wanted: Mapping[str, str], mappings: Mappings
+) -> dict[str, str]:
+    """Further countries that are loaded: they say what countries can report, though no cells are wanted of them."""
+    countries = set(mappings.framework.areas.filter(pl.col("kind") == "country")["m49"])
+    loaded = set(official_observations["m49"].unique())
+    own = set(partnership(mappings).values())
+    if not (loaded & countries) - own:
+        return {}
+    return {m49: m49 for m49 in sorted((loaded & countries) - set(wanted.values()))}
+
+
+def _with_changes(
+    years: pl.DataFrame,
+    sets: pl.DataFrame,
+    official_revisions: pl.DataFrame | None,
+    areas: Mapping[str, str],
+    settings: Settings,
+) -> pl.DataFrame:
+    """`years` with withdrawn and revised; a set of slices whose every row was withdrawn has a row of its own."""
+    table = OFFICIAL_REVISIONS.empty() if official_revisions is None else official_revisions
+    places = pl.DataFrame(
+        {"m49": list(areas.values()), "area": range(len(areas))}, schema={"m49": pl.String, "area": pl.UInt32}
+    )
+    changes = table.filter(
+        pl.col("change").is_in(["withdrawn", "changed"]) & (pl.col("year") <= settings.as_of_year)
+    ).join(places, on="m49")
+    found = places_of(sets, changes.select("series", "dimension_key").unique())
+    of_sets = (
+        changes.join(found, on=["series", "dimension_key"])
+        .group_by("area", "set")
         .agg(
-            pl.len().cast(pl.Int32).alias("n_rows"),
-            ((pl.col("value_flag") == "not_applicable") | (pl.col("nature") == "N")).all().alias("all_not_applicable"),
-            (pl.col("value_flag") == "withheld").any().alias("any_withheld"),
-            pl.col("year").filter(usable).max().alias("latest_year"),
-            pl.col("year").filter(since).n_unique().cast(pl.Int32).alias("n_years_since_base"),
-            pl.col("year").filter(before).n_unique().cast(pl.Int32).alias("n_years_before_base"),
-            pl.col("year")
-            .filter(since & pl.col("nature").is_in(COUNTRY_OWNED))
-            .n_unique()
-            .cast(pl.Int32)
-            .alias("n_years_country"),
-            (pl.col("year").filter(since).max() - pl.col("year").filter(since).min() + 1).alias("years_spanned"),
-            pl.col("nature").filter(since).unique().sort().str.join(",").alias("natures"),
-            pl.col("nature").filter(since).is_in(MODELLED).all().alias("all_modelled"),
-            (usable & (pl.col("nature") == "NA")).any().alias("any_nature_unknown"),
-            pl.col("latest_imprecise").any(),
+            (pl.col("change") == "withdrawn").any().alias("withdrawn"),
+            (pl.col("change") == "changed").any().alias("revised"),
         )
     )
+    return years.join(of_sets, on=["area", "set"], how="full", coalesce=True)
 
 
-def _not_applicable(mappings: Mappings) -> pl.LazyFrame:
-    """The reviewed rules: (iso3, indicator) that do not apply."""
-    pairs = {
-        (iso3, indicator)
-        for rule in mappings.applicability.not_applicable
-        for prefix, iso3, indicator in itertools.product(rule.indicators, rule.countries, mappings.indicators)
-        if indicator == prefix or indicator.startswith(f"{prefix}.")
-    }
-    frame = pl.LazyFrame(sorted(pairs), schema={"iso3": pl.String, "indicator": pl.String}, orient="row")
-    return frame.with_columns(pl.lit(True).alias("ruled_out"))
+def _ruled_out(seen: Observed, template: pl.DataFrame, areas: Mapping[str, str], mappings: Mappings) -> pl.DataFrame:
+    """area, line, ruled_out: the reviewed rules. A rule about kinds of areas gives way where the area has figures."""
+    lines = template.select("line", "indicator", "series").unique("line")
+    groups = dict(mappings.framework.areas.select("m49", "groups").iter_rows())
+    hard: set[tuple[int, int]] = set()
+    soft: set[tuple[int, int]] = set()
+    for rule in mappings.applicability.not_applicable:
+        about = [
+            line
+            for line, indicator, series in lines.iter_rows()
+            if any(indicator == item or indicator.startswith(f"{item}.") or series == item for item in rule.indicators)
+        ]
+        for area, (name, m49) in enumerate(areas.items()):
+            own = groups.get(m49)
+            if name in rule.countries:
+                hard.update((area, line) for line in about)
+            elif rule.areas and own is not None and all(_holds(condition, own) for condition in rule.areas):
+                soft.update((area, line) for line in about)
+    keys: dict[str, pl.DataType] = {"area": pl.UInt32(), "line": template.schema["line"]}
+    with_figures = (
+        seen.rows.filter(pl.col("nature") > 0)
+        .select("area", "pair")
+        .unique()
+        .join(seen.pairs.select("pair", "series"), on="pair")
+        .join(lines, on="series")
+        .select("area", "line")
+    )
+    named = pl.DataFrame(sorted(hard), schema=keys, orient="row")
+    by_kind = pl.DataFrame(sorted(soft), schema=keys, orient="row").join(with_figures, on=["area", "line"], how="anti")
+    return pl.concat([named, by_kind]).unique().with_columns(pl.lit(True).alias("ruled_out"))
 
 
-def _in_snapshot(sdg_catalogue: pl.DataFrame) -> pl.LazyFrame:
-    return sdg_catalogue.lazy().group_by("indicator", "series").agg(pl.col("in_release", "loaded").any())
+def _holds(condition: str, groups: str) -> bool:
+    negated, name = condition.startswith("not "), condition.removeprefix("not ")
+    return (name in groups.split(";")) != negated
+
+
+def _filled(cells: pl.DataFrame) -> pl.DataFrame:
+    return cells.with_columns(
+        pl.col("n_rows", *COUNTS).fill_null(0),
+        pl.col("ruled_out", "in_release", "loaded").fill_null(value=False),
+    )
 
 
 def _status() -> pl.Expr:
     has_rows = pl.col("n_rows") > 0
-    return (
-        pl.when(pl.col("ruled_out") | pl.col("all_not_applicable").fill_null(False))
+    status = (
+        pl.when(pl.col("ruled_out") | pl.col("all_not_applicable").fill_null(value=False))
         .then(pl.lit("not_applicable"))
         .when(~pl.col("in_release"))
         .then(pl.lit("no_series"))
@@ -190,163 +292,102 @@ def _status() -> pl.Expr:
         .then(pl.lit("reported"))
         .when(pl.col("n_years_before_base") > 0)
         .then(pl.lit("none_since_2015"))
-        .when(pl.col("any_withheld").fill_null(False))
+        .when(pl.col("any_withheld").fill_null(value=False))
         .then(pl.lit("withheld"))
         .when(has_rows)
         .then(pl.lit("not_provided"))
         .otherwise(pl.lit("never_reported"))
     )
+    return status.cast(_STATUS)
 
 
-def _with_headline(cells: pl.LazyFrame) -> pl.LazyFrame:
-    """Add `headline_status`; a stratum without rows of a series that does not apply does not apply either."""
-    headline = cells.filter(pl.col("stratum") == TOTAL).select(*SERIES_CELL, pl.col("status").alias("headline_status"))
+# --- the table ---------------------------------------------------------------------------------------------
+
+
+def _finished(
+    known: _OfficialSide,
+    names: list[str],
+    citizen: pl.DataFrame,
+    mappings: Mappings,
+    settings: Settings,
+    release: str,
+) -> pl.DataFrame:
+    """The rows of some areas, in the columns of DATA_GAPS."""
+    places = {name: place for place, name in enumerate(known.areas)}
+    own = pl.LazyFrame(
+        {"iso3": names, "area": [places[name] for name in names]}, schema={"iso3": pl.String, "area": pl.UInt32}
+    )
+    areas = [places[name] for name in names]
     shared = (pl.col("headline_status") == "not_applicable") & (pl.col("n_rows") == 0)
-    return cells.join(headline, on=SERIES_CELL, how="left").with_columns(
-        pl.when(shared).then(pl.lit("not_applicable")).otherwise(pl.col("status")).alias("status")
-    )
-
-
-# --- what a series as a whole lacks ------------------------------------------------------------------------
-
-
-def _series_lacks(
-    observations: pl.LazyFrame, judged: pl.LazyFrame, mappings: Mappings, settings: Settings
-) -> pl.LazyFrame:
-    """SERIES_CELL and what the series lacks in the country: lacks_dimension, _category, _crossing, _areas."""
-    usable = observations.filter("usable")
-    required = _required_dimensions(mappings)
-    present = _dimensions_present(usable.filter(pl.col("year") >= settings.base_year), required)
-    crossings = _crossings(mappings)
-    below = usable.join(
-        pl.LazyFrame(
-            {"iso3": list(mappings.countries), "country": [item.m49 for item in mappings.countries.values()]},
-            schema={"iso3": pl.String, "country": pl.String},
-        ),
-        on="iso3",
-    ).filter(
-        (pl.col("m49") != pl.col("country"))
-        | pl.col("dimension_key").str.contains(rf"(?:^|;)(?:{'|'.join(BELOW_THE_COUNTRY)})=")
-    )
-    return (
-        judged.select(SERIES_CELL)
-        .unique()
-        .join(required.group_by("indicator", "series").len("n_required"), on=["indicator", "series"], how="left")
-        .join(present.group_by(SERIES_CELL).len("n_present"), on=SERIES_CELL, how="left")
+    cells = (
+        spoken_of(own.join(known.template.lazy(), how="cross"), mappings)
+        .join(known.years.lazy().filter(pl.col("area").is_in(areas)), on=["area", "set"], how="left")
+        .join(known.lines.lazy().filter(pl.col("area").is_in(areas)), on=["area", "line"], how="left")
         .join(
-            # A category without a code is no fault of the country's: group_has_no_code says so on the stratum.
-            judged.filter("has_code")
-            .join(present, on=[*SERIES_CELL, "breakdown"], how="semi")
-            .group_by(SERIES_CELL)
-            .agg((pl.col("status") != "reported").any().alias("lacks_category")),
-            on=SERIES_CELL,
+            known.scope.lazy().with_columns(pl.col("indicator").cast(known.template.schema["indicator"])),
+            on="indicator",
             how="left",
         )
-        .join(crossings.group_by("indicator", "series").len("n_crossings"), on=["indicator", "series"], how="left")
-        .join(_crossings_met(usable, crossings).group_by(SERIES_CELL).len("n_met"), on=SERIES_CELL, how="left")
-        .join(
-            below.select("iso3", "series", pl.lit(True).alias("has_areas")).unique(), on=["iso3", "series"], how="left"
-        )
-        .with_columns(pl.col("n_required", "n_present", "n_crossings", "n_met").fill_null(0))
-        .select(
-            *SERIES_CELL,
-            (pl.col("n_present") < pl.col("n_required")).alias("lacks_dimension"),
-            pl.col("lacks_category").fill_null(False),
-            (pl.col("n_met") < pl.col("n_crossings")).alias("lacks_crossing"),
-            pl.col("has_areas").is_null().alias("lacks_areas"),
-        )
+        .with_columns(pl.col("iso3").cast(pl.Enum(names)))
+        .collect()
+        .pipe(_filled)
+        .with_columns(_status().alias("status"))
+        .with_columns(pl.when(shared).then(pl.lit("not_applicable", dtype=_STATUS)).otherwise("status").alias("status"))
+        .with_columns(_no_code().alias("no_code"))
     )
-
-
-def _required_dimensions(mappings: Mappings) -> pl.LazyFrame:
-    """What a series has to be broken down by: indicator, series, breakdown, dimension, rest and headline_code.
-
-    `rest` is the headline's slice without the dimension, `headline_code` the code that the headline has in it.
-    """
-    rows = [
-        {
-            "indicator": indicator.indicator,
-            "series": series.code,
-            "breakdown": name,
-            "dimension": dimension,
-            "rest": slice_key({key: code for key, code in series.headline.items() if key != dimension}),
-            "headline_code": series.headline.get(dimension, TOTAL),
-        }
-        for indicator in mappings.indicators.values()
-        for series in indicator.series
-        for name in dict.fromkeys(indicator.breakdowns.required + indicator.breakdowns.lnob)
-        if (dimension := mappings.breakdowns[name].official_dimension) is not None
-    ]
-    names = ("indicator", "series", "breakdown", "dimension", "rest", "headline_code")
-    return pl.LazyFrame(rows, schema=dict.fromkeys(names, pl.String))
-
-
-def _dimensions_present(usable: pl.LazyFrame, required: pl.LazyFrame) -> pl.LazyFrame:
-    """SERIES_CELL and breakdown, where one year and nature show two categories, all else as in the headline."""
-    parts = usable.join(required.select("series", "dimension").unique(), on="series").with_columns(
-        pl.col("dimension_key").str.split(";").alias("pairs"),
-        pl.format("{}=", "dimension").alias("prefix"),
+    said = _said(cells, citizen, mappings)
+    flagged = cells.join(said, on=CELL, how="left", maintain_order="left").with_columns(
+        flag_bits(settings).alias("bits")
     )
-    # A row for each pair of the slice; the pair of the dimension is its code, the others make the rest.
-    split = (
-        parts.with_row_index("row")
-        .explode("pairs")
-        .with_columns(pl.col("pairs").str.starts_with(pl.col("prefix")).alias("own"))
-        .group_by("row")
-        .agg(
-            pl.col("iso3", "series", "year", "nature", "dimension").first(),
-            pl.col("pairs").filter("own").str.strip_prefix(pl.col("prefix").first()).first().alias("code"),
-            pl.col("pairs").filter(~pl.col("own")).sort().str.join(";").alias("rest"),
-        )
-    )
-    return (
-        split.filter(pl.col("code").is_not_null())
-        .join(required, on=["series", "dimension", "rest"])
-        .filter(pl.col("code") != pl.col("headline_code"))
-        .group_by(*SERIES_CELL, "breakdown", "year", "nature")
-        .agg(pl.col("code").n_unique())
-        .filter(pl.col("code") >= 2)
-        .select(*SERIES_CELL, "breakdown")
-        .unique()
-    )
+    names_of_bits = flag_names(flagged["bits"].unique().sort())
+    return flagged.select(
+        *CELL,
+        *STRATUM_DIMENSIONS,
+        "expected_because",
+        "status",
+        "headline_status",
+        pl.col("bits").replace_strict(names_of_bits, return_dtype=pl.Enum(list(names_of_bits.values()))).alias("flags"),
+        "latest_year",
+        "n_years_since_base",
+        "n_years_before_base",
+        pl.col("natures").fill_null(""),
+        scope_of_cell().cast(_SCOPE).alias("scope"),
+        pl.col("citizen_effect").fill_null(EFFECTS[0]),
+        pl.col("citizen_submissions").fill_null(""),
+        pl.lit(release, dtype=pl.Enum([release])).alias("official_release"),
+        pl.lit(settings.as_of_year, dtype=pl.Int32).alias("as_of_year"),
+        "definition_version",
+        *COUNTS[2:],
+        pl.col("closing_questions", "closing_group").fill_null(""),
+    ).select(list(DATA_GAPS.schema))
 
 
-def _crossings(mappings: Mappings) -> pl.LazyFrame:
-    """indicator, series, crossing (name), dimensions (list; null in it where the official structure has none)."""
-    rows = [
-        {
-            "indicator": indicator.indicator,
-            "series": series.code,
-            "crossing": " x ".join(names),
-            "dimensions": [mappings.breakdowns[name].official_dimension or name for name in names],
-        }
-        for indicator in mappings.indicators.values()
-        for series in indicator.series
-        for names in indicator.breakdowns.crossings
-    ]
-    text = dict.fromkeys(("indicator", "series", "crossing"), pl.String())
-    return pl.LazyFrame(rows, schema={**text, "dimensions": pl.List(pl.String)})
-
-
-def _crossings_met(usable: pl.LazyFrame, crossings: pl.LazyFrame) -> pl.LazyFrame:
-    """SERIES_CELL and crossing, where one usable row of any year names a category of every dimension of it."""
-    named = pl.col("dimension_key").str.extract_all(r"[^;=]+=").list.eval(pl.element().str.strip_suffix("="))
-    return (
-        usable.select("iso3", "series", named.alias("named"))
-        .unique()
-        .join(crossings, on="series")
-        .filter(pl.col("dimensions").list.set_difference("named").list.len() == 0)
-        .select(*SERIES_CELL, "crossing")
-        .unique()
-    )
-
-
-# --- flags and scope ---------------------------------------------------------------------------------------
-
-
-def _has_no_code() -> pl.Expr:
+def _no_code() -> pl.Expr:
     """A stratum that the code list or the content constraints have no place for, and that no row contradicts."""
     return ~pl.col("has_code") & (pl.col("n_rows") == 0) & (pl.col("status") != "not_applicable")
+
+
+def _said(cells: pl.DataFrame, citizen: pl.DataFrame, mappings: Mappings) -> pl.DataFrame:
+    """CELL and what is known of citizen data and of the question bank, for the cells about which something is."""
+    text = {name: pl.String() for name in (*CELL, "status")}
+    kinds = {name: cells.schema[name] for name in CELL}
+    known = (
+        cells.lazy()
+        .filter(
+            pl.col("iso3").cast(pl.String).is_in(list(mappings.countries))
+            & pl.col("indicator").cast(pl.String).is_in(list(mappings.indicators))
+            & pl.col("status").is_in(GAP_STATUSES)
+        )
+        .select(pl.col(name).cast(kind) for name, kind in text.items())
+    )
+    closing = with_closing(known, mappings).drop("status").filter(pl.col("closing_group") != "")
+    return (
+        closing.join(citizen.lazy(), on=CELL, how="full", coalesce=True)
+        .with_columns(pl.col(name).cast(kind, strict=False) for name, kind in kinds.items())
+        .drop_nulls(CELL)
+        .with_columns(pl.col("citizen_effect").cast(_EFFECT))
+        .collect()
+    )
 
 
 def _differences_found(compared: pl.DataFrame) -> pl.LazyFrame:
@@ -357,159 +398,5 @@ def _differences_found(compared: pl.DataFrame) -> pl.LazyFrame:
         .agg(
             (pl.col("flags") == "discrepancy").any().alias("discrepancy"),
             (pl.col("flags") == "differs_from_model").any().alias("differs_from_model"),
-        )
-    )
-
-
-def _flags(settings: Settings) -> pl.Expr:
-    """The flags that hold, in the order of FLAGS, joined by ','."""
-    years, before, owned = pl.col("n_years_since_base"), pl.col("n_years_before_base"), pl.col("n_years_country")
-    age = settings.as_of_year - pl.col("latest_year")
-    has_figures = pl.col("status").is_in(["reported", "none_since_2015"])
-    headline = pl.col("stratum") == TOTAL
-    conditions = {
-        "no_trend": years == 1,
-        "no_baseline": (years >= 2) & (before < 2),
-        "stale": age > settings.stale_after_years,
-        "obsolete": age > settings.obsolete_after_years,
-        "sparse": pl.col("years_spanned") > years * pl.col("expected_period_years"),
-        "not_country_owned": (years > 0) & (owned < pl.min_horizontal(years, pl.lit(2))),
-        "modelled_only": (years > 0) & pl.col("all_modelled"),
-        "nature_unknown": pl.col("any_nature_unknown"),
-        "dimension_missing": headline & pl.col("lacks_dimension"),
-        "category_missing": headline & pl.col("lacks_category"),
-        "crossing_missing": headline & pl.col("lacks_crossing"),
-        "subnational_missing": headline & pl.col("lacks_areas"),
-        "precision_unknown": pl.col("latest_imprecise"),
-        "discrepancy": pl.col("discrepancy"),
-        "differs_from_model": pl.col("differs_from_model"),
-    }
-    held = {name: has_figures & condition.fill_null(False) for name, condition in conditions.items()}
-    held["group_has_no_code"] = pl.col("no_code")
-    return pl.concat_str([pl.when(held[name]).then(pl.lit(name)) for name in FLAGS], separator=",", ignore_nulls=True)
-
-
-def _scope(judged: pl.LazyFrame) -> pl.LazyFrame:
-    """The scope of each indicator: national where half of the countries that can be judged have two years."""
-    return (
-        judged.filter((pl.col("stratum") == TOTAL) & ~pl.col("status").is_in(["not_applicable", "not_loaded"]))
-        .group_by("indicator", "iso3")
-        .agg((pl.col("n_years_since_base") >= 2).any().alias("two_years"))
-        .group_by("indicator")
-        .agg(pl.col("two_years").mean().alias("share"))
-        .select(
-            "indicator",
-            pl.when(pl.col("share") >= 0.5)
-            .then(pl.lit("national"))
-            .otherwise(pl.lit("systemic"))
-            .alias("indicator_scope"),
-        )
-    )
-
-
-def _scope_of_cell() -> pl.Expr:
-    """Systemic where one country cannot mend it alone; null where nothing can be said of the country."""
-    return (
-        pl.when(pl.col("status").is_in(["not_applicable", "not_loaded"]))
-        .then(None)
-        .when((pl.col("status") == "no_series") | pl.col("no_code"))
-        .then(pl.lit("systemic"))
-        .otherwise(pl.col("indicator_scope"))
-    )
-
-
-# --- what citizen data does --------------------------------------------------------------------------------
-
-
-def _illustrated(mappings: Mappings) -> pl.LazyFrame:
-    """Component -> each series that it illustrates."""
-    rows = []
-    for indicator in mappings.indicators.values():
-        series = [item.code for item in indicator.series if item.measure is None] or [i.code for i in indicator.series]
-        rows += [(component.code, code) for component in indicator.components for code in series]
-    return pl.LazyFrame(rows, schema={"component": pl.String, "illustrated": pl.String}, orient="row")
-
-
-def _effects(
-    citizen_estimates: pl.DataFrame,
-    citizen_evidence: pl.DataFrame,
-    decisions: pl.DataFrame,
-    cells: pl.LazyFrame,
-    mappings: Mappings,
-    settings: Settings,
-) -> pl.LazyFrame:
-    """CELL, citizen_effect (the strongest) and the submissions behind it.
-
-    could_close: class A, probability sample of the country, definition of the official series, collected within the
-    window of years before the as-of year, reliable; closes: the statistics office has accepted the submission as well.
-    Every other estimate informs its own stratum; one of too few cases says nothing. A component illustrates the same
-    stratum of the series of its indicator that are not computed (of all, where all are). Evidence illustrates the
-    headline of its indicator and, where it names a group (women and men of a score card included), the stratum of the
-    group.
-    """
-    versions = cells.select("indicator", "official_definition_versions").unique()
-    estimates = (
-        citizen_side(citizen_estimates)
-        .join(_illustrated(mappings), left_on="series", right_on="component", how="left")
-        .with_columns(
-            pl.col("illustrated").is_not_null().alias("is_component"),
-            pl.coalesce("illustrated", "series").alias("series"),
-        )
-        .join(versions, on="indicator", how="inner")
-    )
-    says_something = (
-        (pl.col("citizen_status") == "estimated")
-        & pl.col("citizen_estimate").is_not_null()
-        & (pl.col("citizen_reliability") != "too_few_cases").fill_null(False)
-    )
-    first_year = settings.as_of_year - settings.comparison_window_years
-    could_close = (
-        comparable()
-        & same_definition()
-        & pl.col("citizen_year").is_between(first_year, settings.as_of_year)
-        & (pl.col("citizen_reliability") == "reliable")
-    )
-    accepted = accepted_submissions(decisions).with_columns(pl.lit(True).alias("accepted"))
-    from_estimates = (
-        estimates.filter(says_something)
-        .join(accepted, on="submission_id", how="left")
-        .select(
-            *CELL,
-            "submission_id",
-            pl.when("is_component")
-            .then(EFFECTS.index("illustrates"))
-            .when(could_close & pl.col("accepted").fill_null(False))
-            .then(EFFECTS.index("closes"))
-            .when(could_close)
-            .then(EFFECTS.index("could_close"))
-            .otherwise(EFFECTS.index("informs"))
-            .cast(pl.Int32)
-            .alias("strength"),
-        )
-    )
-    evidence = citizen_evidence.lazy().filter(pl.col("comparability").is_in(["D", "E"]))
-    group = pl.col("marginalised_group")
-    strata = (
-        pl.lit(TOTAL),
-        pl.when(group.is_in(list(mappings.categories("sex")))).then(pl.format("sex={}", group)),
-        pl.when(group.is_in(list(mappings.groups))).then(pl.format("marginalised_group={}", group)),
-    )
-    from_evidence = (
-        pl.concat([evidence.select("iso3", "indicator", "submission_id", item.alias("stratum")) for item in strata])
-        .drop_nulls("stratum")
-        .unique()
-        .join(cells.select(CELL), on=["iso3", "indicator", "stratum"])
-        .select(*CELL, "submission_id", pl.lit(EFFECTS.index("illustrates"), dtype=pl.Int32).alias("strength"))
-    )
-    strongest = pl.col("strength") == pl.col("strength").max()
-    return (
-        pl.concat([from_estimates, from_evidence])
-        .group_by(CELL)
-        .agg(
-            pl.col("strength").max(),
-            pl.col("submission_id").filter(strongest).unique().sort().str.join(",").alias("citizen_submissions"),
-        )
-        .with_columns(
-            pl.col("strength").replace_strict(dict(enumerate(EFFECTS)), return_dtype=pl.String).alias("citizen_effect")
         )
     )

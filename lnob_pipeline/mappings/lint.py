@@ -24,6 +24,7 @@ from lnob_pipeline.mappings.bank_rules import (
 from lnob_pipeline.mappings.examples import ExampleFile, example_findings
 from lnob_pipeline.mappings.expressions import prepare
 from lnob_pipeline.mappings.findings import Finding
+from lnob_pipeline.mappings.framework_rules import framework_findings
 from lnob_pipeline.mappings.indicator_rules import indicator_findings
 from lnob_pipeline.mappings.instrument_rules import instrument_findings
 from lnob_pipeline.mappings.load import Mappings, line_of, uncollected
@@ -81,6 +82,7 @@ def _findings(mappings: Mappings) -> Iterator[Finding | str]:
     yield from breakdown_findings(mappings)
     yield from country_findings(mappings)
     yield from instrument_findings(mappings)
+    yield from framework_findings(mappings)
     with connect(threads=1) as connection, connect(threads=1) as beside, ThreadPoolExecutor(2) as pool:
         for each in (connection, beside):
             # A few hundred rows: reading the queries takes longer than running them.

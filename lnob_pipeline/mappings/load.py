@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from lnob_pipeline.mappings.framework import FOLDER as FRAMEWORK
+from lnob_pipeline.mappings.framework import Framework, load_framework
 from lnob_pipeline.mappings.models import (
     ApplicabilityFile,
     Breakdown,
@@ -71,6 +73,11 @@ class Mappings:
     files: dict[str, str] = field(default_factory=dict)
     laws: dict[str, Law] = field(default_factory=dict)
     fitness: dict[str, Criterion] = field(default_factory=dict)
+
+    @functools.cached_property
+    def framework(self) -> Framework:
+        """All indicators of the global framework, every series known and the areas of the database; read when asked."""
+        return load_framework(self.folder)
 
     def codes(self, variable: str) -> dict[str, str]:
         """Code -> label of a coded variable; empty for other types."""
@@ -203,6 +210,8 @@ def _load(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Mappings:
     for name, instrument in reading.many("instruments/*.yaml", Instrument):
         reading.place(f"instrument:{instrument.instrument}", name)
         instruments[instrument.instrument] = instrument
+    for path in sorted((folder / FRAMEWORK).glob("*.csv")):
+        reading.hashes[path.relative_to(folder).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
     if reading.problems or not (groups and countries and breakdowns and retired and applicability):
         raise MappingError(reading.problems)
     return Mappings(
@@ -241,6 +250,7 @@ def load_mappings(folder: Path) -> Mappings:
     files = sorted(folder.rglob("*.yaml"))
     if not files:
         raise MappingError([f"{folder} holds no mapping files; set LNOB_MAPPINGS to the folder indicator_mappings"])
+    files += sorted((folder / FRAMEWORK).glob("*.csv"))
     stamp = tuple((path.as_posix(), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
     with uncollected():
         return _load(folder, stamp)

@@ -566,12 +566,24 @@ class Instrument(Model):
 
 
 class NotApplicable(Model):
-    """Indicators, targets or goals (`14`, `14.7`, `14.7.1`) that do not apply to some countries, and why."""
+    """Indicators, targets, goals (`14`, `14.7`, `14.7.1`) or series that do not apply to some countries, and why.
+
+    `countries` are named one by one. `areas` are conditions on the groups of framework/areas.csv that have to hold
+    together (`landlocked`, `not donor`): such a rule speaks of kinds of countries, and one that has figures of the
+    series all the same is taken at its word.
+    """
 
     indicators: Annotated[list[str], Field(min_length=1)]
-    countries: Annotated[list[str], Field(min_length=1)]
+    countries: list[str] = []
+    areas: list[Annotated[str, Field(pattern=r"^(not )?[a-z_]+$")]] = []
     because: str
     reviewed: Review
+
+    @model_validator(mode="after")
+    def _says_where(self) -> NotApplicable:
+        if bool(self.countries) == bool(self.areas):
+            raise ValueError("a rule names countries, or the areas it is about, and not both")
+        return self
 
 
 class SeriesScope(Model):

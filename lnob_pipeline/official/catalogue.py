@@ -13,21 +13,18 @@ Source: the observation, series and indicator shapes of the UN SDG API; the SDMX
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import polars as pl
 
-from lnob_pipeline.official.client import HttpSettings
-from lnob_pipeline.official.snapshot import (
-    DIMENSION,
-    Snapshot,
-    SnapshotInfo,
-    choose_snapshot,
-    expected_series,
-)
+from lnob_pipeline.official.http import HttpSettings
+from lnob_pipeline.official.pages import DIMENSION
+from lnob_pipeline.official.releases import choose_snapshot
+from lnob_pipeline.official.snapshot import Snapshot, SnapshotInfo, expected_series, series_between, series_ranges
 from lnob_pipeline.official.values import parse_values
 from lnob_pipeline.settings import Settings
+from lnob_pipeline.storage import in_form
 from lnob_pipeline.tables import OFFICIAL_OBSERVATIONS, SDG_CATALOGUE
 
 log = logging.getLogger(__name__)
@@ -36,14 +33,16 @@ log = logging.getLogger(__name__)
 DIMENSIONS: Final = ("sex", "age", "location", "quantile", "disability_status", "education_level")
 
 # Codes that mean "all of this dimension". `_T` is the total of every dimension in SDMX; the database's own codes
-# differ by dimension. NOTSPEC is a total where the release of October 2020 uses it alone, never beside another code
-# of the same series; elsewhere, unspecified is a category of its own. The reporting type G (global) marks how a
+# differ by dimension. NOTSPEC is a total of the dimensions in which the release of October 2020 uses it alone, never
+# beside another code of the same series, and whose twin in SDMX is `_T`; elsewhere, unspecified is a category of its
+# own. The reporting type G (global) marks how a
 # figure reached the database and is no stratum; N and R are kept.
 TOTAL: Final = "_T"
 TOTALS: Final[dict[str, tuple[str, ...]]] = {
-    "sex": ("BOTHSEX",),
-    "age": ("ALLAGE",),
-    "location": ("ALLAREA",),
+    "sex": ("BOTHSEX", "NOTSPEC"),
+    "age": ("ALLAGE", "NOTSPEC"),
+    "location": ("ALLAREA", "NOTSPEC"),
+    "level_status": ("NOTSPEC",),
     "quantile": ("NOTSPEC",),
     "migratory_status": ("NOTSPEC",),
     "grounds_of_discrimination": ("ALL",),
@@ -53,6 +52,8 @@ TOTALS: Final[dict[str, tuple[str, ...]]] = {
     "reporting_type": ("G",),
 }
 
+
+_CODES: Final = ("series", "m49", "dimension_key", "nature")  # sorted by; as Enum they sort faster than as text
 
 # The download format of a release writes NOTSPEC where the API says NA, "data nature not available".
 _NATURE_UNKNOWN: Final = "NA"
@@ -64,7 +65,8 @@ def load_official(
     """`sdg_catalogue`, `official_observations` and which official figures they are made of (`choose_snapshot`)."""
     snapshot = choose_snapshot(settings, iso3_by_m49, fetched, http=http)
     catalogue = build_catalogue(snapshot, expected_series(settings.official))
-    return catalogue, build_observations(snapshot, iso3_by_m49), snapshot.info
+    every_area = settings.official_areas == "all"
+    return catalogue, build_observations(snapshot, iso3_by_m49, every_area=every_area), snapshot.info
 
 
 def build_catalogue(snapshot: Snapshot, expected: pl.DataFrame) -> pl.DataFrame:
@@ -92,11 +94,14 @@ def build_catalogue(snapshot: Snapshot, expected: pl.DataFrame) -> pl.DataFrame:
     )
     silent = links.filter(pl.col("series").is_null()).join(missing, on="indicator", how="anti")
     units = (
-        snapshot.observations.select("series", _code("units").alias("unit"))
+        snapshot.rows.select("series", "units")
+        .unique()
+        .select(pl.col("series").replace(snapshot.codes), _code("units").alias("unit"))
         .drop_nulls()
         .unique()
         .group_by("series")
         .agg(pl.col("unit").sort().str.join(";"))
+        .collect()
     )
     return (
         pl.concat(
@@ -116,8 +121,20 @@ def build_catalogue(snapshot: Snapshot, expected: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def build_observations(snapshot: Snapshot, iso3_by_m49: Mapping[str, str]) -> pl.DataFrame:
-    """The observations of the given countries (`tables.OFFICIAL_OBSERVATIONS`), sorted by the key of the table.
+def build_observations(snapshot: Snapshot, iso3_by_m49: Mapping[str, str], *, every_area: bool = False) -> pl.DataFrame:
+    """All of `observation_parts` as one frame in the form of the table, sorted by its key."""
+    parts = observation_parts(snapshot, iso3_by_m49, every_area=every_area)
+    text = [part.cast({pl.Enum: pl.String}) for part in parts]
+    return in_form(pl.concat([OFFICIAL_OBSERVATIONS.empty(), *text]), OFFICIAL_OBSERVATIONS)
+
+
+def observation_parts(
+    snapshot: Snapshot, iso3_by_m49: Mapping[str, str], *, every_area: bool = False
+) -> Iterator[pl.DataFrame]:
+    """`official_observations` of the given countries, or of every area, some series at a time.
+
+    The parts hold whole series, ascending; columns of codes are Enum. `iso3` is null for an area that is none of the
+    given countries.
 
     Codes stay as published, but for a nature that is absent or NOTSPEC: it is NA, not available.
     `other_dimensions` lists the dimensions without a column of their own as `name=code;name=code`, sorted by
@@ -127,21 +144,63 @@ def build_observations(snapshot: Snapshot, iso3_by_m49: Mapping[str, str]) -> pl
     Rows without a year are left out and logged. If the source gives one key several values all are kept and
     logged (`contradictions`).
     """
-    raw = snapshot.observations.lazy()
-    columns = snapshot.observations.columns
-    dimensions = [name.removeprefix(DIMENSION) for name in columns if name.startswith(DIMENSION)]
+    areas = _areas(snapshot.rows, iso3_by_m49)
+    rows = snapshot.rows
+    if not every_area:
+        areas = areas.filter(pl.col("iso3").is_not_null())
+        rows = rows.filter(pl.col("area").is_in(areas["area"].to_list()))
+    codes = snapshot.codes
+    counts = rows.group_by(pl.col("series").replace(codes)).len().collect()
+    undated = several = 0
+    for first, last in series_ranges(counts):
+        part = rows.filter(series_between(first, last, codes)).collect().with_columns(pl.col("series").replace(codes))
+        shaped = _shape(part, areas, snapshot.info.release)
+        dated = shaped.filter(pl.col("year").is_not_null())
+        undated += shaped.height - dated.height
+        if dated.select(OFFICIAL_OBSERVATIONS.key).is_duplicated().any():
+            dated = dated.unique()
+            several += contradictions(dated).height
+        yield dated
+    if undated:
+        log.warning("official figures: %d rows without a year are left out", undated)
+    if several:
+        log.warning("official figures: %d observations have more than one value", several)
+
+
+def _areas(rows: pl.LazyFrame, iso3_by_m49: Mapping[str, str]) -> pl.DataFrame:
+    """Every area code as the rows write it: area, m49 (three digits), iso3 (null for no country of ours)."""
+    iso3 = {code.zfill(3): country for code, country in iso3_by_m49.items()}
+    return (
+        rows.select("area")
+        .unique()
+        .collect()
+        .with_columns(_code("area").str.zfill(3).alias("m49"))
+        .with_columns(pl.col("m49").replace_strict(iso3, default=None, return_dtype=pl.String).alias("iso3"))
+    )
+
+
+def _shape(part: pl.DataFrame, areas: pl.DataFrame, release: str) -> pl.DataFrame:
+    """Rows of a snapshot in the columns of the table. Combinations of dimensions and odd values are read once each."""
+    every = [name for name in part.columns if name.startswith(DIMENSION)]
+    carried = [name for name in every if part[name].null_count() < part.height]
+    dimensions = [name.removeprefix(DIMENSION) for name in carried]
+    others = {name: pl.col(name) for name in dimensions if name not in DIMENSIONS}
     # A release need not carry all six.
     absent = [pl.lit(None, dtype=pl.String).alias(name) for name in DIMENSIONS if name not in dimensions]
-    others = [name for name in dimensions if name not in DIMENSIONS]
-    countries = pl.LazyFrame(
-        {"m49": [code.zfill(3) for code in iso3_by_m49], "iso3": list(iso3_by_m49.values())},
-        schema={"m49": pl.String, "iso3": pl.String},
-    )
-    shaped = (
-        raw.with_columns(_code("area").str.zfill(3).alias("m49"))
-        .join(countries, on="m49", how="inner")
-        .with_columns(
-            pl.lit(snapshot.info.release).alias("release"),
+    keys = [
+        _empty_as_null(_pairs(others)).alias("other_dimensions"),
+        _pairs({name: _unless_total(name) for name in dimensions}).alias("dimension_key"),
+    ]
+    shaped = part.drop(set(every) - set(carried)).join(areas, on="area", how="left", maintain_order="left")
+    if carried:
+        codes = [_code(DIMENSION + name).alias(name) for name in dimensions]
+        strata = part.select(carried).unique().with_columns(*codes, *absent).with_columns(keys).drop(others)
+        shaped = shaped.join(strata, on=carried, how="left", nulls_equal=True, maintain_order="left")
+    else:
+        shaped = shaped.with_columns(*absent, *keys)
+    read = _with_values(
+        shaped.with_columns(
+            pl.lit(release).alias("release"),
             _code("year").cast(pl.Float64, strict=False).cast(pl.Int32, strict=False).alias("year"),
             _code("nature").replace("NOTSPEC", None).fill_null(_NATURE_UNKNOWN),
             _code("units"),
@@ -149,23 +208,22 @@ def build_observations(snapshot: Snapshot, iso3_by_m49: Mapping[str, str]) -> pl
             _code("upper_bound").cast(pl.Float64, strict=False),
             _code("source"),
             _code("footnotes"),
-            *(_code(DIMENSION + name).alias(name) for name in dimensions),
-            *absent,
         )
-        .with_columns(
-            _empty_as_null(_pairs({name: pl.col(name) for name in others})).alias("other_dimensions"),
-            _pairs({name: _unless_total(name) for name in dimensions}).alias("dimension_key"),
-        )
-        .pipe(parse_values)
-        .select(pl.col(name).cast(kind) for name, kind in OFFICIAL_OBSERVATIONS.schema.items())
-        .collect()
     )
-    if undated := shaped["year"].null_count():
-        log.warning("official figures: %d rows without a year are left out", undated)
-    dated = shaped.filter(pl.col("year").is_not_null()).unique()
-    if several := contradictions(dated).height:
-        log.warning("official figures: %d observations have more than one value", several)
-    return dated.sort(*OFFICIAL_OBSERVATIONS.key, *dated.columns, nulls_last=True)
+    kinds = OFFICIAL_OBSERVATIONS.schema | {name: pl.Enum(read[name].unique().sort()) for name in _CODES}
+    return read.select(pl.col(name).cast(kind) for name, kind in kinds.items())
+
+
+def _with_values(rows: pl.DataFrame) -> pl.DataFrame:
+    """`parse_values`, of which a text that is a plain number needs nothing but the cast."""
+    number = pl.col("value_text").cast(pl.Float64, strict=False)
+    plain = rows.with_columns(pl.when(number.is_finite()).then(number).alias("number"))
+    columns = ("value_text", "units")
+    odd = parse_values(plain.filter(pl.col("number").is_null()).select(columns).unique())
+    return plain.join(odd, on=columns, how="left", nulls_equal=True, maintain_order="left").with_columns(
+        *(pl.coalesce("number", name).alias(name) for name in ("value", "lower", "upper")),
+        pl.col("value_flag").fill_null("number"),
+    )
 
 
 def contradictions(observations: pl.DataFrame) -> pl.DataFrame:

@@ -1,119 +1,72 @@
 """The UN SDG API over HTTP: lists of the framework, and observations with paging proven complete.
 
-Here: requests, retries, and the proof that what arrived is all there is. Not here: what a value means
-(`values`), where it is kept (`snapshot`), which release is used (`snapshot`). No other module uses Requests.
+Here: what the service offers, and the proof that what arrived is all there is. Not here: requests and retries
+(`http`), the shapes of answers (`lists`, `pages`), what a value means (`values`), where it is kept (`staging`,
+`snapshot`), which release is used (`releases`).
 
 Sources: the OpenAPI description of the service (v1, also served by the V5 host under the same paths) and the
 recorded behaviour of the live service. What that behaviour demands of a client:
 
 * Paging is not trustworthy: `totalPages` may be missing, a page may come empty or twice, totals may drift
-  while one reads. Every page is checked against the first one, and the sum against `totalElements`. What
-  cannot be proven complete is an error, never a shorter series.
-* An unknown series answers 200 with no rows, so an empty answer is checked against the list of series.
+  while one reads. Every page is checked against the first one, the sum against `totalElements`, and how often each
+  row came against the number of indicators of its series. What cannot be proven complete is an error, never a
+  shorter series.
+* An unknown indicator or area answers 200 with no rows, a series code sent as indicator 500: codes are checked against
+  the lists of the release before they are asked for.
+* A series of several indicators may list each row once for each of them: rows are kept once, and the list of series is
+  the bridge to the indicators.
 * Filters on years and dimensions are not trusted and never sent: the metadata lists dimension codes that rows
-  do not carry. Only areas are filtered by the service; everything else happens on our side.
+  do not carry. Only areas are filtered by the service; everything else happens on our side (`filters`).
 * Errors also come as HTML or empty bodies with status 200, and above about ten connections as resets.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import random
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from functools import cached_property
-from importlib import metadata
-from typing import Any, Final, TypeVar
+from functools import cached_property, partial
+from typing import Any, Final
 
-import requests
+import polars as pl
 
-MAXIMUM_CONNECTIONS: Final = 8
-_RETRIED_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+from lnob_pipeline.official.http import (
+    HttpService,
+    HttpSettings,
+    Query,
+    StatusError,
+    TransientError,
+)
+from lnob_pipeline.official.lists import CHILDREN, Level, ListAnswer, current_release, current_series, indicators_of
+from lnob_pipeline.official.pages import Page, PageShapeError, no_rows, read_page
+from lnob_pipeline.official.sources import SourcePart, UnknownCodeError
 
-Json = dict[str, Any]
-Answer = TypeVar("Answer")
-
-
-class OfficialSourceError(Exception):
-    """The official source did not give a complete answer. Says what was asked, what came, and what to do."""
-
-
-class UnknownSeriesError(OfficialSourceError):
-    """A series code that the release does not have."""
-
-
-class _TransientError(Exception):
-    """An answer that may be better next time. `wait` is what the service asked for, in seconds."""
-
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait = wait
+AREAS_PER_REQUEST: Final = 100
+"""So that an address stays under 2,048 characters, which many servers take for the longest."""
+_PARAMETERS: Final[Mapping[Level, str]] = {
+    "Goal": "goal",
+    "Target": "target",
+    "Indicator": "indicator",
+    "Series": "seriesCode",
+}
 
 
 @dataclass(frozen=True)
-class HttpSettings:
-    """How politely and how patiently to ask. Times in seconds."""
+class Answer:
+    """All observations of a goal, target, indicator or series (`level`, `code`), proven complete; see SourcePart."""
 
-    connect_timeout: float = 10.0
-    read_timeout: float = 120.0
-    attempts: int = 6
-    backoff: float = 1.0  # first pause; doubles with each attempt
-    longest_pause: float = 60.0  # also the longest Retry-After that is waited for
-    connections: int = 4
-    page_size: int = 1000
-    contact: str = ""  # an address for the operator of the service, put into the user agent
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.connections <= MAXIMUM_CONNECTIONS:
-            raise ValueError(f"connections is {self.connections}: use 1 to {MAXIMUM_CONNECTIONS}, more are reset")
-        if self.attempts < 1 or self.page_size < 1:
-            raise ValueError("attempts and page_size must be at least 1")
-
-    @property
-    def user_agent(self) -> str:
-        """Who asks, in which version, and what for."""
-        try:
-            version = metadata.version("lnob-pipeline")
-        except metadata.PackageNotFoundError:
-            version = "0"
-        purpose = f"statistics on data gaps; {self.contact}" if self.contact else "statistics on data gaps"
-        return f"lnob-pipeline/{version} ({purpose})"
-
-
-@dataclass(frozen=True)
-class ListAnswer:
-    """One list of the framework: the body as received, and its items."""
-
-    path: str
-    body: bytes
-    items: list[Json]
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of observations: its number from 1, the body as received, and how many rows it holds."""
-
-    number: int
-    body: bytes
-    rows: int
-
-
-@dataclass(frozen=True)
-class SeriesAnswer:
-    """All observations of one series for the areas asked for; `total` is the sum of the pages, proven."""
-
-    series: str
+    level: Level
+    code: str
+    bodies: tuple[bytes, ...]
+    rows: pl.DataFrame
     total: int
-    pages: tuple[Page, ...]
 
 
 class SdgApiClient:
-    """A client of one host of the UN SDG API.
+    """A client of one host of the UN SDG API; an OfficialSource.
 
     `base_url` is a host with or without `/v1/sdg`, for instance `https://unstats.un.org/SDGAPI` or
     `https://unstats.un.org/sdgs/UNSDGAPIV5`. `sleep` and `chance` exist so that waiting can be observed.
@@ -131,11 +84,7 @@ class SdgApiClient:
     ) -> None:
         self.settings = settings or HttpSettings()
         self.base_url = base_url.rstrip("/").removesuffix("/v1/sdg")
-        self._sleep = sleep
-        self._chance = chance or random.Random()
-        self._local = threading.local()  # a requests.Session is not safe to share between threads
-        self._sessions: list[requests.Session] = []
-        self._gate = threading.BoundedSemaphore(self.settings.connections)
+        self._http = HttpService(self.base_url, self.settings, "application/json", sleep=sleep, chance=chance)
 
     def __enter__(self) -> SdgApiClient:
         return self
@@ -145,229 +94,294 @@ class SdgApiClient:
 
     def close(self) -> None:
         """Close the connections that are kept open."""
-        for session in self._sessions:
-            session.close()
+        self._http.close()
 
     # --- the framework ---------------------------------------------------------------------------------
 
-    def goals(self) -> ListAnswer:
-        """The goals: code, title, description."""
-        return self._list("Goal/List")
+    def goals(self, *, children: bool = False) -> ListAnswer:
+        """The goals: code, title, description; with `children`, targets, indicators and series under them.
 
-    def targets(self) -> ListAnswer:
-        """The targets: goal, code, title."""
-        return self._list("Target/List")
+        A tree lists archived releases of a series too: see `lists.without_archived`.
+        """
+        return self._list("Goal/List", _children(children))
+
+    def targets(self, *, children: bool = False) -> ListAnswer:
+        """The targets: goal, code, title; with `children`, indicators and series under them."""
+        return self._list("Target/List", _children(children))
 
     def indicators(self) -> ListAnswer:
         """The indicators: goal, target, code, description, tier, and their series."""
-        return self._list("Indicator/List")
+        return self._indicator_list
 
-    def series(self) -> ListAnswer:
-        """The series of the current release; one item names all indicators that the series serves."""
-        return self._series_list
+    def series(self, *, archived: bool = False) -> ListAnswer:
+        """The series of the current release; one item names all indicators that the series serves.
+
+        `archived` adds an entry for each earlier release of a series.
+        """
+        return self._list("Series/List", [("allreleases", "true")]) if archived else self._series_list
+
+    def children(self, level: Level, code: str) -> ListAnswer:
+        """The targets of a goal, the indicators of a target, or the series of an indicator."""
+        return self._list(f"{level}/{code}/{CHILDREN[level]}/List", may_be_empty=True)
 
     def areas(self) -> ListAnswer:
         """Countries and regions; `geoAreaCode` is M49 as text without leading zeros."""
-        return self._list("GeoArea/List")
+        return self._area_list
 
-    def dimensions(self, series: str) -> ListAnswer:
-        """Dimension codes declared for a series. Rows need not carry them."""
-        return self._list(f"Series/{series}/Dimensions", may_be_empty=True)
+    def area_tree(self) -> ListAnswer:
+        """Countries under regions under groupings, by `geoAreaCode` (a number here), `type` and `children`."""
+        return self._list("GeoArea/Tree")
+
+    def areas_of(self, level: Level, code: str) -> ListAnswer:
+        """The areas for which a goal, target, indicator or series has observations."""
+        return self._list(f"{level}/{code}/GeoAreas", may_be_empty=True)
+
+    def series_of_area(self, area: str) -> ListAnswer:
+        """Goals, targets, indicators and series for which an area (M49) has observations, as a tree."""
+        return self._list(f"GeoArea/{int(area)}/List", may_be_empty=True)
+
+    def dimensions(self, code: str, level: Level = "Series") -> ListAnswer:
+        """Dimension codes declared for a series or a goal. Rows need not carry them."""
+        return self._list(f"{level}/{code}/Dimensions", may_be_empty=True)
+
+    def attributes(self, code: str, level: Level = "Series") -> ListAnswer:
+        """Attribute codes (nature, units) declared for a series or a goal."""
+        return self._list(f"{level}/{code}/Attributes", may_be_empty=True)
 
     def release(self, *, fresh: bool = False) -> str:
         """The name of the current release, for instance `2022.Q2.G.02`; `fresh` asks the service again."""
         return current_release(self._list("Series/List") if fresh else self._series_list)
 
+    def updated(self) -> str:
+        """When the service says that its figures last changed, as it writes it; empty where it does not say.
+
+        A release may be revised without a new name.
+        """
+        try:
+            return str(self._get("Series/LastUpdated", [], _decode))
+        except StatusError:
+            return ""
+
+    def lists(self) -> dict[str, bytes]:
+        """The lists of the release as received: goals, targets, indicators, series, areas and their tree."""
+        answers = [self.goals(), self.targets(), self.indicators(), self.series(), self.areas(), self.area_tree()]
+        return {answer.path.replace("/", "-") + ".json": answer.body for answer in answers}
+
+    def series_codes(self) -> frozenset[str]:
+        """The codes of all series of the release."""
+        return frozenset(indicators_of(self._series_list.items, self.release()))
+
     @cached_property
     def _series_list(self) -> ListAnswer:
         return self._list("Series/List")
 
+    @cached_property
+    def _indicator_list(self) -> ListAnswer:
+        return self._list("Indicator/List")
+
+    @cached_property
+    def _area_list(self) -> ListAnswer:
+        return self._list("GeoArea/List")
+
     # --- observations ----------------------------------------------------------------------------------
 
-    def series_data(self, series: str, areas: Iterable[str]) -> SeriesAnswer:
-        """All observations of one series for areas given as M49 codes (`050` or `50`), every year.
+    def observations(
+        self, series: Iterable[str], areas: Iterable[str] | None = None
+    ) -> Generator[SourcePart, None, None]:
+        """All observations of several series for areas given as M49 codes (`050` or `50`), every year.
 
-        Raises UnknownSeriesError for a code outside the release. A known series without a row for these areas
-        is an answer with `total` 0.
+        Parts come as they arrive whole, over `settings.connections` connections; hardly more parts are held than
+        connections. Where one cannot be had, those under way are given first, then the error is raised. A series
+        without a row for these areas is a part without rows. Raises UnknownCodeError for a code that is not of the
+        release, before anything is asked.
         """
-        wanted = [int(area) for area in areas]
-        if not wanted:
-            raise ValueError("series_data needs at least one area")
-        answer = self._persist(lambda: self._read_pages(series, wanted), f"Series/Data?seriesCode={series}")
-        if answer.total == 0 and series not in {item.get("code") for item in self._series_list.items}:
-            raise UnknownSeriesError(
-                f"{self.base_url}: series {series} is not in release {self.release()}; the answer was empty. "
-                "Check the code in the indicator file: a renamed series has a new code."
+        wanted = list(dict.fromkeys(series))
+        numbers = self._known_areas(areas)
+        for code in wanted:
+            self._must_be_known("Series", code)
+
+        def read(code: str) -> SourcePart:
+            answer = self._data("Series", code, numbers)
+            return SourcePart(code, answer.bodies, answer.rows, answer.total)
+
+        yield from self._http.as_they_arrive(read, wanted)
+
+    def data(self, level: Level, code: str, areas: Iterable[str] | None = None) -> Answer:
+        """All observations of one goal, target, indicator or series for the areas, every year.
+
+        A series that serves several indicators comes once. Raises as `observations`.
+        """
+        numbers = self._known_areas(areas)
+        self._must_be_known(level, code)
+        return self._data(level, code, numbers)
+
+    def _data(self, level: Level, code: str, areas: list[int]) -> Answer:
+        """One answer of several groups of areas, each group proven by itself."""
+        bodies: list[bytes] = []
+        frames: list[pl.DataFrame] = []
+        total = 0
+        expected = self._series_of(level, code)
+        for start in range(0, max(len(areas), 1), AREAS_PER_REQUEST):
+            question = [(_PARAMETERS[level], code)]
+            question += [("areaCode", str(area)) for area in areas[start : start + AREAS_PER_REQUEST]]
+            found, rows = self._http.persist(
+                partial(self._read_pages, f"{level}/Data", question, expected),
+                f"{level}/Data?{_PARAMETERS[level]}={code}",
             )
-        return answer
+            bodies += found
+            frames.append(rows.unique(maintain_order=True))
+            total += rows.height
+        return Answer(level, code, tuple(bodies), pl.concat(frames, how="diagonal"), total)
 
-    def many_series(self, series: Iterable[str], areas: Iterable[str]) -> Iterator[SeriesAnswer]:
-        """The answers for several series, in the order given, over `settings.connections` connections."""
-        wanted = list(areas)
-        pool = ThreadPoolExecutor(self.settings.connections, thread_name_prefix="sdg-api")
-        try:
-            yield from pool.map(lambda code: self.series_data(code, wanted), list(series))
-        finally:
-            pool.shutdown(cancel_futures=True)
+    def _read_pages(self, path: str, question: Query, expected: Mapping[str, int]) -> tuple[list[bytes], pl.DataFrame]:
+        """One pass over the pages; TransientError for whatever does not add up, then the pass is made again.
 
-    def _read_pages(self, series: str, areas: list[int]) -> SeriesAnswer:
-        """One pass over the pages; _TransientError for whatever does not add up, then the pass is made again."""
+        `expected`: the series that may come, and how many indicators each of them serves.
+        """
         pages: list[Page] = []
-        seen: set[str] = set()
+        bodies: list[bytes] = []
         total = received = 0
-        page_count: int | None = None
         while not pages or received < total:
             number = len(pages) + 1
-            query: list[tuple[str, str | int]] = [("seriesCode", series)]
-            query += [("areaCode", area) for area in areas]
-            query += [("page", number), ("pageSize", self.settings.page_size)]
-            body, answer = self._get("Series/Data", query)
-            stated, data = _page_of(answer, series, number)
+            query = [*question, ("page", number), ("pageSize", self.settings.page_size)]
+            body, page = self._get(path, query, lambda body: (body, _page(body, number)))  # noqa: B023 - called at once
+            stated = _stated(page, number, expected)
             if not pages:
-                total, page_count = stated, answer.get("totalPages")
+                total = stated
             if stated != total:
-                raise _TransientError(f"totalElements changed from {total} to {stated} at page {number}")
-            if not data and received < total:
-                raise _TransientError(f"page {number} is empty after {received} of {total} rows")
-            _refuse_repeats(data, seen, number)
-            received += len(data)
-            pages.append(Page(number, body, len(data)))
+                raise TransientError(f"totalElements changed from {total} to {stated} at page {number}")
+            if page.rows.is_empty() and received < total:
+                raise TransientError(f"page {number} is empty after {received} of {total} rows")
+            received += page.rows.height
+            bodies.append(body)
+            pages.append(page)
+        _refuse_repeats(pages, expected)
         if received != total:
-            raise _TransientError(f"{received} rows in {len(pages)} pages, but totalElements is {total}")
+            raise TransientError(f"{received} rows in {len(pages)} pages, but totalElements is {total}")
+        page_count = pages[0].page_count
         if page_count is not None and max(page_count, 1) != len(pages):
-            raise _TransientError(f"totalPages is {page_count}, but {total} rows came in {len(pages)} pages")
-        return SeriesAnswer(series, total, tuple(pages))
+            raise TransientError(f"totalPages is {page_count}, but {total} rows came in {len(pages)} pages")
+        return bodies, pl.concat([no_rows(), *(page.rows for page in pages)], how="diagonal")
+
+    # --- codes -----------------------------------------------------------------------------------------
+
+    def _series_of(self, level: Level, code: str) -> dict[str, int]:
+        """The series of a goal, target or indicator (or the series itself), and how many indicators each serves."""
+        items = current_series(self._series_list.items, self.release())
+        return {
+            item["code"]: len(item["indicator"])
+            for item in items
+            if (item["code"] == code if level == "Series" else code in item[level.lower()])
+        }
+
+    def _known_areas(self, areas: Iterable[str] | None) -> list[int]:
+        """M49 codes as the API wants them, each known to it; none where every area is meant."""
+        if areas is None:
+            return []
+        wanted = sorted({int(area) for area in areas})
+        if not wanted:
+            raise ValueError("no area is named; leave `areas` out for every area")
+        known = {int(item["geoAreaCode"]) for item in self._area_list.items}
+        if unknown := [f"{area:03}" for area in wanted if area not in known]:
+            raise UnknownCodeError(
+                f"{self.base_url}: the service has no area {', '.join(unknown)}. Check the M49 codes in countries.yaml."
+            )
+        return wanted
+
+    def _must_be_known(self, level: Level, code: str) -> None:
+        series = self.series_codes()
+        known: Collection[str] = series
+        if level != "Series":
+            of_series = {str(part) for item in self._series_list.items for part in item.get(level.lower()) or ()}
+            own = "code" if level == "Indicator" else level.lower()
+            known = of_series | {str(item[own]) for item in self._indicator_list.items}
+        if code in known:
+            return
+        if code in series:
+            raise UnknownCodeError(f"{self.base_url}: {code} is a series, not {level.lower()}; ask for it as a series.")
+        near = difflib.get_close_matches(code, known, 1)
+        raise UnknownCodeError(
+            f"{self.base_url}: {level.lower()} {code} is not in release {self.release()}. "
+            f"{f'Is it {near[0]}? ' if near else ''}Check the code in the indicator file: "
+            "a renamed series has a new code."
+        )
 
     # --- asking ----------------------------------------------------------------------------------------
 
-    def _list(self, path: str, *, may_be_empty: bool = False) -> ListAnswer:
-        def read() -> ListAnswer:
-            body, items = self._get(path, [])
+    def _list(self, path: str, query: Query = (), *, may_be_empty: bool = False) -> ListAnswer:
+        def read(body: bytes) -> ListAnswer:
+            items = _decode(body)
             if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-                raise _TransientError("the answer is JSON, but not a list")
+                raise TransientError("the answer is JSON, but not a list")
             if not items and not may_be_empty:
-                raise _TransientError("the list is empty")
+                raise TransientError("the list is empty")
             return ListAnswer(path, body, items)
 
-        return self._persist(read, path)
+        return self._get(path, query, read)
 
-    def _get(self, path: str, query: list[tuple[str, str | int]]) -> tuple[bytes, Any]:
-        """The body as received and its JSON; asks again while the transport or the body is at fault."""
-        return self._persist(lambda: self._get_once(path, query), path)
-
-    def _get_once(self, path: str, query: list[tuple[str, str | int]]) -> tuple[bytes, Any]:
-        address = f"{self.base_url}/v1/sdg/{path}"
-        timeout = (self.settings.connect_timeout, self.settings.read_timeout)
-        try:
-            with self._gate:
-                response = self._session().get(address, params=query, timeout=timeout)
-        except (
-            requests.ConnectionError,
-            requests.Timeout,
-            requests.exceptions.ChunkedEncodingError,
-            requests.exceptions.ContentDecodingError,
-        ) as error:
-            raise _TransientError(f"no complete answer ({type(error).__name__})") from error
-        except requests.RequestException as error:
-            raise OfficialSourceError(f"{address} cannot be asked: {error}") from error
-        if response.status_code in _RETRIED_STATUS:
-            wait = _retry_after(response.headers.get("Retry-After"))
-            raise _TransientError(f"status {response.status_code}", wait)
-        if response.status_code != requests.codes.ok:
-            raise OfficialSourceError(
-                f"{address} answers with status {response.status_code}. "
-                "Check the address of the service in the settings and the codes in the indicator files."
-            )
-        return response.content, _decode(response.content)
-
-    def _persist(self, read: Callable[[], Answer], what: str) -> Answer:
-        """Call `read` until it succeeds; after `settings.attempts` failures say what came instead."""
-        last = self.settings.attempts - 1
-        for attempt in range(self.settings.attempts):
-            try:
-                return read()
-            except _TransientError as fault:
-                patience = self.settings.longest_pause
-                if fault.wait is not None and fault.wait > patience:
-                    raise OfficialSourceError(
-                        f"{self.base_url}: {what}: {fault}, and asks to come back in {fault.wait:.0f} s; "
-                        f"longest_pause is {patience:.0f} s. Run again later."
-                    ) from fault
-                if attempt == last:
-                    raise OfficialSourceError(
-                        f"{self.base_url}: {what}: {fault}. Gave up after {attempt + 1} attempts; "
-                        "nothing of it was kept. Run again later; the last good snapshot stays in use."
-                    ) from fault
-                # Half fixed, half by chance, so that several clients do not come back in step.
-                pause = min(patience, self.settings.backoff * 2**attempt) * self._chance.uniform(0.5, 1.0)
-                self._sleep(max(pause, fault.wait or 0.0))
-        raise AssertionError("attempts is at least 1")
-
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = requests.Session()
-            session.headers.update({"User-Agent": self.settings.user_agent, "Accept": "application/json"})
-            self._sessions.append(session)
-        return session
+    def _get(self, path: str, query: Query, read: Callable[[bytes], Any]) -> Any:
+        """What `read` makes of the body; asks again while the transport or the body is at fault."""
+        return self._http.persist(lambda: read(self._http.get(f"v1/sdg/{path}", query)), path)
 
 
-def current_release(series: ListAnswer) -> str:
-    """The newest release named in a list of series. Archived entries name older ones and carry no goal."""
-    releases = {str(item["release"]) for item in series.items if item.get("release") and item.get("goal")}
-    if not releases:
-        raise OfficialSourceError(f"{series.path} names no release, so its figures cannot be dated")
-    return max(releases)
+def _page(body: bytes, number: int) -> Page:
+    try:
+        return read_page(_not_a_web_page(body))
+    except PageShapeError as error:
+        raise TransientError(f"page {number}: {error}") from None
 
 
-def _page_of(answer: Any, series: str, number: int) -> tuple[int, list[Json]]:
-    """`totalElements` and the rows of an answer, if it is page `number` of this series and nothing else."""
-    if not isinstance(answer, dict) or not isinstance(answer.get("data"), list):
-        raise _TransientError(f"page {number} is JSON, but not a page of observations")
-    stated, data = answer.get("totalElements"), answer["data"]
-    if not isinstance(stated, int):
-        raise _TransientError(f"page {number} states no totalElements")
-    if answer.get("pageNumber", number) != number:
-        raise _TransientError(f"asked for page {number}, got page {answer['pageNumber']}")
-    if any(row.get("series") != series for row in data):
-        raise _TransientError(f"page {number} holds rows of another series")
-    return stated, data
+def _stated(page: Page, number: int, expected: Mapping[str, int]) -> int:
+    """`totalElements` of a page, if it is page `number` of what was asked and nothing else."""
+    if page.total is None:
+        raise TransientError(f"page {number} states no totalElements")
+    if page.number is not None and page.number != number:
+        raise TransientError(f"asked for page {number}, got page {page.number}")
+    if not page.rows["series"].is_in(list(expected)).all():
+        raise TransientError(f"page {number} holds rows of another series")
+    return page.total
 
 
-def _refuse_repeats(data: list[Json], seen: set[str], number: int) -> None:
-    """Refuse a page that shares rows with earlier ones; remember its rows in `seen`.
+def _refuse_repeats(pages: Sequence[Page], expected: Mapping[str, int]) -> None:
+    """Refuse pages that share rows.
 
-    A series of several indicators may list one row once for each of them, so there only a page without a
-    single new row is refused.
+    A series of several indicators may list its rows once for each of them; then each comes equally often. Any other
+    row stands on one page alone.
     """
-    rows = {json.dumps(row, sort_keys=True): len(row.get("indicator") or ()) > 1 for row in data}
-    repeated = rows.keys() & seen
-    if repeated and (len(repeated) == len(rows) or not all(rows[row] for row in repeated)):
-        raise _TransientError(f"page {number} repeats {len(repeated)} rows of earlier pages")
-    seen.update(rows)
+    if len(pages) == 1:
+        return
+    rows = pl.concat([page.rows for page in pages], how="diagonal")
+    several = [code for code, indicators in expected.items() if indicators > 1]
+    numbers = pl.concat([pl.repeat(number, page.rows.height, eager=True) for number, page in enumerate(pages, 1)])
+    counted = pl.DataFrame({"series": rows["series"], "row": rows.hash_rows(), "page": numbers}).with_columns(
+        pl.col("page").min().over("row").alias("first"), pl.len().over("row").alias("times")
+    )
+    repeats = counted.filter((pl.col("page") > pl.col("first")) & ~pl.col("series").is_in(several))
+    if not repeats.is_empty():
+        first = repeats.filter(pl.col("page") == pl.col("page").min())
+        raise TransientError(f"page {first['page'][0]} repeats {first.height} rows of earlier pages")
+    for code in several:
+        times = counted.filter(pl.col("series") == code)["times"]
+        kinds = times.unique().sort().to_list()
+        if len(kinds) > 1 or any(kind > expected[code] for kind in kinds):
+            raise TransientError(f"{code} repeats rows unevenly, {kinds[0]} to {kinds[-1]} times")
+
+
+def _children(wanted: bool) -> Query:
+    return [("includechildren", "true")] if wanted else []
+
+
+def _not_a_web_page(body: bytes) -> bytes:
+    start = body[:64].lstrip()
+    if not start and not body.strip():
+        raise TransientError("an empty body with status 200")
+    if start[:1] == b"<":
+        raise TransientError("a web page instead of JSON, with status 200")
+    return body
 
 
 def _decode(body: bytes) -> Any:
-    if not body.strip():
-        raise _TransientError("an empty body with status 200")
-    if body.lstrip()[:1] == b"<":
-        raise _TransientError("a web page instead of JSON, with status 200")
     try:
-        return json.loads(body)
+        return json.loads(_not_a_web_page(body))
     except ValueError:
-        raise _TransientError(f"broken JSON after {len(body)} bytes") from None
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Seconds to wait from a Retry-After header: a number of seconds or a date (RFC 9110, 10.2.3)."""
-    if header is None:
-        return None
-    if header.strip().isdigit():
-        return float(header)
-    try:
-        moment = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+        raise TransientError(f"broken JSON after {len(body)} bytes") from None

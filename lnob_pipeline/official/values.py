@@ -1,8 +1,8 @@
 """The text of an official value, read as a number, an interval or a reason for silence.
 
 Here: every spelling of a value that the UN SDG database is known to publish. Not here: whether a value may be
-used (that also needs its nature and its year; see the gap rules), and units, which stay as published
-(a figure in `NUM_M` is not multiplied).
+used (that also needs its nature and its year; see the gap rules), and units, which stay as published: a figure in
+`NUM_M` is not multiplied, what its code stands for is in `indicator_mappings/framework/codes.csv`.
 
 Source of the spellings: value strings of the 2019, 2020 and 2022 releases of the UN Global SDG Database, and
 their footnotes ("A figure was not provided", "does not apply to the circumstances of the country",
@@ -60,7 +60,12 @@ def parse_values(frame: Frame, *, text: str = "value_text", units: str = "units"
     digits = trimmed.str.extract(rf"^(?:[<>]=?(?:{_WHITE_SPACE})?)?({_NUMBER})$")
     number = digits.str.replace_all(",", "", literal=True).cast(pl.Float64, strict=False)
     number = pl.when(number.is_finite()).then(number)
-    ceiling = pl.col(units).cast(pl.String).replace_strict(_BOUNDED_UNITS, default=None, return_dtype=pl.Float64)
+    ceiling = (
+        pl.col(units)
+        .cast(pl.String)
+        .str.strip_chars()
+        .replace_strict(_BOUNDED_UNITS, default=None, return_dtype=pl.Float64)
+    )
 
     flag = (
         pl.when(number.is_not_null() & ~sign.is_in(["<", ">"]))

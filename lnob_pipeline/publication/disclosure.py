@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from lnob_pipeline.gaps.comparison import without_flags_of_the_pair
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.tables import CITIZEN_EVIDENCE, COMPARISON, PUBLISHED_ESTIMATES, STRATUM_DIMENSIONS
@@ -99,7 +100,8 @@ def disclose(
 def visible_effects(data_gaps: pl.DataFrame, estimates: pl.DataFrame) -> pl.DataFrame:
     """DATA_GAPS as it may be published: an effect that rests on hidden numbers alone is `not_shown`.
 
-    `estimates` are the disclosed ones.
+    A flag that tells how far a hidden number lies from the official one goes with it. `estimates` are the disclosed
+    ones.
     """
     cell = ["iso3", "series", "stratum"]
     shown = (
@@ -111,7 +113,10 @@ def visible_effects(data_gaps: pl.DataFrame, estimates: pl.DataFrame) -> pl.Data
         .with_columns(
             citizen_effect=pl.when(rests_on_estimates & pl.col("shown").is_null())
             .then(pl.lit("not_shown"))
-            .otherwise(pl.col("citizen_effect"))
+            .otherwise(pl.col("citizen_effect")),
+            flags=pl.when(pl.col("shown").is_null())
+            .then(without_flags_of_the_pair(pl.col("flags")))
+            .otherwise(pl.col("flags")),
         )
         .drop("shown")
     )

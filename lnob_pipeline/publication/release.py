@@ -36,7 +36,7 @@ import polars as pl
 from lnob_pipeline import storage, warehouse
 from lnob_pipeline.mappings.load import load_mappings
 from lnob_pipeline.publication.disclosure import FEWEST_CASES
-from lnob_pipeline.publication.report.page import render
+from lnob_pipeline.publication.report import gap_matrix, page
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.tables import RELEASE_TABLES, Table
 
@@ -165,9 +165,10 @@ def _write(
         sums[name] = storage.write_bytes(folder / name, csv_bytes(shaped[table.name]))
     warehouse.build_database(folder / DATABASE, list(parquet.items()))
     sums[DATABASE] = storage.sha256_file(folder / DATABASE)
-    page = render(shaped, load_mappings(settings.mappings), settings, facts)
+    mappings = load_mappings(settings.mappings)
     for name, text in {
-        "index.html": page,
+        "index.html": page.render(shaped, mappings, settings, facts),
+        "gaps.html": gap_matrix.render(shaped, mappings, settings, facts),
         "README.txt": _readme(facts, RELEASE_TABLES),
         "manifest.json": json.dumps(facts, indent=2, ensure_ascii=False, sort_keys=True) + "\n",
     }.items():
@@ -284,6 +285,7 @@ def _readme(facts: Mapping[str, Any], tables: tuple[Table, ...]) -> str:
             * bool(synthetic)
         ),
         "index.html         the report; open it in a browser, no network needed",
+        "gaps.html          every SDG indicator x country: which have an official figure, and of which year",
         "lnob.duckdb        all tables in one DuckDB file; every column has a comment",
         "<table>.parquet    one table; descriptions and units are in the Arrow field metadata",
         "<table>.csv        the same as text, UTF-8; an apostrophe stands before text that a spreadsheet would run",

@@ -1,5 +1,6 @@
 """Small surveys for the tests of stage 4: a form, a manifest, households with members, and their estimates."""
 
+import dataclasses
 import datetime
 from typing import Any
 
@@ -143,7 +144,7 @@ def run(
     **ethics: bool,
 ) -> pl.DataFrame:
     """CITIZEN_ESTIMATES of the rows, each a household with `members`."""
-    changed = Mappings(**{**vars(mappings), "instruments": {"test-form": instrument or form()}})
+    changed = dataclasses.replace(mappings, instruments={"test-form": instrument or form()})
     households, persons = frames(changed, rows)
     with connect(threads=1) as connection:
         return estimate_submission(

@@ -74,12 +74,13 @@ def test_a_component_illustrates_all_series_where_all_are_computed(
     alone = indicator.model_copy(update={"series": indicator.series[:1]})
     changed = dataclasses.replace(changed, indicators={"5.b.1": alone})
     gaps = judge(estimates=estimates(CITIZEN), mappings=changed)
-    (effect,) = gaps.filter((pl.col("iso3") == "KEN") & (pl.col("stratum") == "_T"))["citizen_effect"]
+    own = (pl.col("iso3") == "KEN") & (pl.col("indicator") == "5.b.1") & (pl.col("stratum") == "_T")
+    (effect,) = gaps.filter(own)["citizen_effect"]
     assert effect == "illustrates"
     # The estimate of the series itself is stronger, and names its own submission.
-    own = {"submission_id": "ken-2019-other", "comparability": "B"}
-    gaps = judge(estimates=estimates(CITIZEN, own), mappings=changed)
-    (row,) = gaps.filter((pl.col("iso3") == "KEN") & (pl.col("stratum") == "_T")).to_dicts()
+    other = {"submission_id": "ken-2019-other", "comparability": "B"}
+    gaps = judge(estimates=estimates(CITIZEN, other), mappings=changed)
+    (row,) = gaps.filter(own).to_dicts()
     assert (row["citizen_effect"], row["citizen_submissions"]) == ("informs", "ken-2019-other")
 
 
@@ -119,7 +120,8 @@ def test_other_units_are_compared_in_their_own(
     citizen: Row,
     flags: set[str],
 ) -> None:
-    table = compare(observations(official), catalogue(), estimates(citizen), per_thousand(mappings), as_of_2020)
+    rows = observations(official | {"units": "PER_1000"})
+    table = compare(rows, catalogue(), estimates(citizen), per_thousand(mappings), as_of_2020)
     found = cell(table)
     assert found["flags"] == flags
     assert found["unit"] == "PER_1000"

@@ -9,7 +9,7 @@ import pytest
 
 from lnob_pipeline.gaps.typology import EFFECTS, FLAGS, STATUSES
 from lnob_pipeline.mappings.load import Mappings
-from lnob_pipeline.mappings.models import ApplicabilityFile
+from lnob_pipeline.mappings.models import ApplicabilityFile, NotApplicable
 from lnob_pipeline.settings import Settings
 
 Judge = Callable[..., pl.DataFrame]
@@ -71,7 +71,9 @@ def test_reviewed_rule_takes_a_country_out(judge: Judge, cell: Cell, mappings: M
         "because": "for the test",
         "reviewed": {"by": "a statistician", "date": "2020-11-30", "source": "test"},
     }
-    changed = dataclasses.replace(mappings, applicability=ApplicabilityFile(not_applicable=[rule]))
+    changed = dataclasses.replace(
+        mappings, applicability=ApplicabilityFile(not_applicable=[NotApplicable.model_validate(rule)])
+    )
     table = judge(mappings=changed)
     for stratum in ("_T", "sex=F"):
         assert cell(table, "NPL", stratum=stratum)["status"] == "not_applicable"

@@ -3,6 +3,7 @@
 Mistakes as a person makes them in a file are in test_mistakes.py.
 """
 
+import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
@@ -145,7 +146,7 @@ def refused(
         ]
         for part in ("series", "components")
     }
-    alone = Mappings(**vars(mappings) | {"indicators": {code: indicator.model_copy(update=items)}})
+    alone = dataclasses.replace(mappings, indicators={code: indicator.model_copy(update=items)})
     return any(True for _ in indicator_findings(alone, connection))
 
 
@@ -167,7 +168,7 @@ def slips_in_derived_variables(
         derived = mappings.derived[name]
         for kind, text in mutants.slips(derived.expression):
             changed = derived.model_copy(update={"expression": text})
-            slipped = Mappings(**vars(mappings) | {"derived": mappings.derived | {name: changed}})
+            slipped = dataclasses.replace(mappings, derived=mappings.derived | {name: changed})
             where = f"{name}: {text_difference(derived.expression, text)}"
             yield (kind, where), any(unlike(code, users, known[code], slipped, connection) for code in dict(users))
 

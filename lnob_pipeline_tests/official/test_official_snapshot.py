@@ -12,14 +12,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lnob_pipeline.official.client import HttpSettings, OfficialSourceError, SdgApiClient
+from lnob_pipeline.official.client import SdgApiClient
+from lnob_pipeline.official.http import HttpSettings, OfficialSourceError
+from lnob_pipeline.official.pages import dimension_name
+from lnob_pipeline.official.releases import choose_snapshot
 from lnob_pipeline.official.snapshot import (
     SnapshotError,
     bundled_snapshot,
-    choose_snapshot,
-    dimension_name,
     expected_series,
     fetch_snapshot,
+    folders,
     read_snapshot,
 )
 from lnob_pipeline.settings import Settings
@@ -59,7 +61,8 @@ def test_a_snapshot_keeps_what_came_with_its_checksums(client: SdgApiClient, tmp
     del found["manifest.json"]
     assert {part["path"]: part["sha256"] for part in manifest["parts"]} == found
     body = gzip.decompress((folder / "observations/SG_REG_BRTH/page-0001.json.gz").read_bytes())
-    assert body == client.series_data("SG_REG_BRTH", AREAS).pages[0].body, "the body as received"
+    (part,) = client.observations(["SG_REG_BRTH"], AREAS)
+    assert body == part.bodies[0], "the body as received"
     assert [path.name for path in tmp_path.iterdir()] == ["2020-10"], "nothing else is left behind"
 
 
@@ -124,13 +127,19 @@ def test_every_kind_of_damage_is_said(
 
 
 @pytest.mark.parametrize("kind", [Kind.STATUS, Kind.HTML, Kind.TRUNCATED, Kind.RESET, Kind.DRIFTING_TOTAL])
-def test_a_fetch_that_fails_leaves_nothing(
+def test_a_fetch_that_fails_leaves_no_release_and_goes_on_where_it_ended(
     client: SdgApiClient, server: ReplayServer, tmp_path: Path, kind: Kind
 ) -> None:
-    server.misbehave(kind, page=4, times=None)  # in the middle of the second series
+    clean = fetch(client, tmp_path / "clean")
+    fault = server.misbehave(kind, page=4, times=None)  # in the middle of the second series
     with pytest.raises(OfficialSourceError):
-        fetch(client, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+        fetch(client, tmp_path / "faults")
+    assert folders(tmp_path / "faults") == []
+    fault.times = 0
+    before = len(server.asked("Series/Data"))
+    assert files_of(fetch(client, tmp_path / "faults")) == files_of(clean)
+    asked = {query["seriesCode"][0] for query in server.asked("Series/Data")[before:]}
+    assert asked == {"SL_TLF_NEET"}, "what had arrived is not asked for again"
 
 
 def test_a_release_that_changes_under_way_is_not_mixed(
@@ -140,6 +149,18 @@ def test_a_release_that_changes_under_way_is_not_mixed(
     with pytest.raises(OfficialSourceError, match=r"9999\.Q9\.G\.99 came out while 2020-10 was being read"):
         fetch(client, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_revised_under_the_same_name_are_a_further_edition(
+    client: SdgApiClient, server: ReplayServer, tmp_path: Path, impatient: HttpSettings
+) -> None:
+    first = fetch(client, tmp_path)
+    server.misbehave(Kind.REVISION, path="Series/LastUpdated")
+    with SdgApiClient(server.url, impatient) as later:
+        later.updated()
+        second = fetch(later, tmp_path)
+    assert (first.name, second.name) == ("2020-10", "2020-10+2")
+    assert fetch(client, tmp_path) == second, "and once only"
 
 
 @pytest.mark.parametrize("name", ["../outside", "a/b", ".hidden", "2020+2"])
@@ -160,7 +181,14 @@ def test_many_faults_at_once_end_with_the_right_snapshot(
 ) -> None:
     clean = fetch(client, tmp_path / "clean")
     for kind in Kind:
-        if kind not in (Kind.NEW_RELEASE, Kind.SLOW, Kind.LOST_ROW, Kind.NO_TOTAL_PAGES, Kind.WRONG_TOTAL_PAGES):
+        if kind not in (
+            Kind.NEW_RELEASE,
+            Kind.REVISION,
+            Kind.SLOW,
+            Kind.LOST_ROW,
+            Kind.NO_TOTAL_PAGES,
+            Kind.WRONG_TOTAL_PAGES,
+        ):
             server.misbehave(kind, page=2 + len(kind.name) % 3)
     with SdgApiClient(server.url, replace(client.settings, attempts=20)) as patient:
         assert files_of(fetch(patient, tmp_path / "faults")) == files_of(clean)
@@ -180,7 +208,7 @@ def test_the_api_where_it_answers(settings: Settings, server: ReplayServer, impa
     info = choose_snapshot(online(settings, server), AREAS, DAY, http=impatient).info
     expected = expected_series(settings.official).filter(pl.col("in_release") == "true")["series"].n_unique()
     assert (info.route, info.date, info.source) == ("api", DAY, server.url)
-    assert (info.series, info.rows) == (expected, 6741 + 24)
+    assert (info.series, info.rows) == (expected, 6741)
     assert info.label == f"UN Global SDG Database, release 2020-10 (fetched {DAY})"
 
 
@@ -192,7 +220,7 @@ def test_the_last_good_snapshot_where_the_api_fails(
     server.misbehave(Kind.STATUS, times=None, path="")
     later = choose_snapshot(settings, AREAS, "2021-03-01", http=impatient)
     assert (later.info.route, later.info.date, later.info.sha256) == ("last_good", DAY, first.info.sha256)
-    assert "the API gave no complete answer" in later.info.reason
+    assert "the service gave no complete answer" in later.info.reason
     assert "status 503" in later.info.reason
     assert later.info.label == f"UN Global SDG Database, release 2020-10 (last good snapshot, fetched {DAY})"
     assert later.observations.equals(first.observations)
@@ -225,7 +253,7 @@ def test_the_bundled_figures_where_nothing_else_can_be_had(settings: Settings, i
 
 
 def test_an_unknown_source_is_an_error(settings: Settings) -> None:
-    with pytest.raises(ValueError, match="official_source is 'un'; it takes api, last_good or bundled"):
+    with pytest.raises(ValueError, match="official_source is 'un'; it takes bundled, api, sdmx, last_good"):
         choose_snapshot(replace(settings, official_source="un"), AREAS, DAY)
 
 

@@ -98,7 +98,7 @@ def test_the_complete_release_for_seven_countries_over_http(
     path = beside("data/official/unsd_sdg_2020-10.parquet")
     data = ReplayData.from_download(path, "2020-10", areas=[str(int(code)) for code in iso3_by_m49])
     server = serve(data)
-    every = [item["code"] for item in server.series()]
+    every = [item["code"] for item in server.service.series()]
     with SdgApiClient(server.url, HttpSettings(connections=8, page_size=1000, attempts=3)) as client:
         folder = fetch_snapshot(client, tmp_path, series=every, areas=iso3_by_m49, fetched="2020-11-02")
     snapshot = read_snapshot(folder)

@@ -69,6 +69,15 @@ def test_above_is_open_where_the_unit_has_no_ceiling(units: str | None) -> None:
     assert read(">95", units) == (None, 95.0, None, "above")
 
 
+def test_a_carriage_return_in_the_unit_does_not_hide_it() -> None:
+    assert read(">95", "PERCENT\r\n") == (None, 95.0, 100.0, "above")
+
+
+@pytest.mark.parametrize("units", ["NUM_TH", "NUM_M", "CU_USD_M", "CON_USD_M", "CU_USD_B"])
+def test_a_figure_in_thousands_or_millions_stays_in_its_unit(units: str) -> None:
+    assert read("24,644.5", units) == (24644.5, 24644.5, 24644.5, "number")
+
+
 def test_thousands_are_not_cut_at_the_comma() -> None:
     # A reader that takes the first run of digits publishes 24 for 24,644.
     value, *_ = read("24,644", "NUMBER")

@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import random
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
-from lnob_pipeline.official.client import (
-    MAXIMUM_CONNECTIONS,
-    HttpSettings,
-    OfficialSourceError,
-    SdgApiClient,
-    UnknownSeriesError,
-)
+from lnob_pipeline.official.client import Answer, SdgApiClient
+from lnob_pipeline.official.http import MAXIMUM_CONNECTIONS, HttpSettings, OfficialSourceError
+from lnob_pipeline.official.lists import ListAnswer, current_release, current_series, indicators_of, without_archived
+from lnob_pipeline.official.sources import SourcePart, UnknownCodeError
 from lnob_pipeline_tests.official.conftest import ISO3_BY_M49
 from lnob_pipeline_tests.official.replay_server import Kind, ReplayData, ReplayServer
 
@@ -28,25 +29,32 @@ ROWS = 90
 AREAS = list(ISO3_BY_M49)
 
 
-def rows_of(answer: object) -> list[dict[str, object]]:
-    return [row for page in answer.pages for row in json.loads(page.body)["data"]]  # type: ignore[attr-defined]
+def rows_of(answer: Answer | SourcePart) -> list[dict[str, Any]]:
+    """The rows as they came, in the service's own shape."""
+    return [row for body in answer.bodies for row in json.loads(body)["data"]]
+
+
+def read(client: SdgApiClient, series: str = SERIES, areas: list[str] = AREAS) -> Answer:
+    return client.data("Series", series, areas)
 
 
 # --- what a good answer is -----------------------------------------------------------------------------------
 
 
-def test_a_series_is_read_page_by_page_and_complete(client: SdgApiClient, server: ReplayServer) -> None:
-    answer = client.series_data(SERIES, AREAS)
-    assert (answer.total, len(answer.pages)) == (ROWS, 5)
-    rows = rows_of(answer)
-    assert rows == server.rows((SERIES,), tuple(code.lstrip("0") for code in AREAS))
-    assert [page.rows for page in answer.pages] == [20, 20, 20, 20, 10]
+def test_a_series_is_read_page_by_page_and_complete(client: SdgApiClient, bundled_data: ReplayData) -> None:
+    answer = read(client)
+    assert (answer.total, answer.rows.height, len(answer.bodies)) == (ROWS, ROWS, 5)
+    assert [len(json.loads(body)["data"]) for body in answer.bodies] == [20, 20, 20, 20, 10]
+    served = bundled_data.observations.filter(pl.col("series") == SERIES)
+    columns = ["series", "area", "year", "value_text", "nature", "units", "dimension.sex"]
+    ours = answer.rows.select(columns)
+    assert_frame_equal(ours, served.select(columns).with_columns(pl.col("area").str.zfill(3)), check_row_order=False)
 
 
 def test_only_areas_pages_and_the_series_are_sent_and_areas_without_leading_zeros(
     client: SdgApiClient, server: ReplayServer
 ) -> None:
-    client.series_data(SERIES, ["050", "404"])
+    read(client, areas=["050", "404"])
     for query in server.asked("Series/Data"):
         assert query.keys() == {"seriesCode", "areaCode", "page", "pageSize"}, "filters on years are not trusted"
         assert query["areaCode"] == ["50", "404"]
@@ -59,7 +67,7 @@ def test_both_hosts_and_both_spellings(
     server = serve(prefix=prefix)
     with SdgApiClient(server.url, impatient) as client:
         assert client.release() == "2020-10"
-        assert client.series_data(SERIES, AREAS).total == ROWS
+        assert read(client).total == ROWS
 
 
 def test_the_lists_of_the_framework(client: SdgApiClient, server: ReplayServer) -> None:
@@ -87,37 +95,68 @@ def test_the_lists_of_the_framework(client: SdgApiClient, server: ReplayServer) 
 def test_declared_dimensions_are_not_those_of_the_rows(client: SdgApiClient) -> None:
     # Sex is declared for the clean fuel series, no row carries it: a filter on BOTHSEX would find nothing.
     assert "Sex" in {item["id"] for item in client.dimensions("EG_EGY_CLEAN").items}
-    rows = rows_of(client.series_data("EG_EGY_CLEAN", AREAS))
-    assert {tuple(row["dimensions"]) for row in rows} == {("Reporting Type",)}  # type: ignore[arg-type]
+    rows = rows_of(read(client, "EG_EGY_CLEAN"))
+    assert {tuple(row["dimensions"]) for row in rows} == {("Reporting Type",)}
 
 
 def test_a_series_of_two_indicators_lists_its_rows_twice_and_is_accepted(client: SdgApiClient) -> None:
-    answer = client.series_data("VC_VOV_GDSD", AREAS)
+    answer = read(client, "VC_VOV_GDSD")
     assert answer.total == 48
     assert len({json.dumps(row, sort_keys=True) for row in rows_of(answer)}) == 24
 
 
 def test_a_known_series_without_rows_for_the_area_is_an_empty_answer(client: SdgApiClient) -> None:
-    answer = client.series_data("VC_VOV_GDSD", ["404"])
-    assert (answer.total, len(answer.pages)) == (0, 1)
+    answer = read(client, "VC_VOV_GDSD", ["404"])
+    assert (answer.total, len(answer.bodies)) == (0, 1)
 
 
 def test_an_unknown_series_is_said(client: SdgApiClient) -> None:
-    with pytest.raises(UnknownSeriesError, match=r"SG_REG_BRTHS is not in release 2020-10"):
-        client.series_data("SG_REG_BRTHS", AREAS)
+    with pytest.raises(UnknownCodeError, match=r"series SG_REG_BRTHS is not in release 2020-10\. Is it SG_REG_BRTH\?"):
+        read(client, "SG_REG_BRTHS")
 
 
-def test_many_series_come_in_the_order_asked(client: SdgApiClient) -> None:
-    wanted = ["SP_DYN_MRBF18", "FB_BNK_ACCSS", "SG_REG_BRTH", SERIES]
-    assert [answer.series for answer in client.many_series(wanted, AREAS)] == wanted
+def test_every_series_comes_once(client: SdgApiClient) -> None:
+    wanted = ["SP_DYN_MRBF18", "FB_BNK_ACCSS", "SG_REG_BRTH", SERIES, SERIES]
+    parts = [part.series for part in client.observations(wanted, AREAS)]
+    assert sorted(parts) == sorted(set(wanted))
+
+
+def test_what_comes_first_is_given_first(server: ReplayServer, impatient: HttpSettings) -> None:
+    server.misbehave(Kind.SLOW, page=5, seconds=0.5)  # the last page of the first series
+    with SdgApiClient(server.url, replace(impatient, connections=2)) as client:
+        parts = [part.series for part in client.observations([SERIES, "SG_REG_BRTH"], AREAS)]
+    assert parts == ["SG_REG_BRTH", SERIES]
+
+
+def test_what_arrived_whole_is_given_before_the_error(server: ReplayServer, impatient: HttpSettings) -> None:
+    server.misbehave(Kind.STATUS, page=2, times=None)
+    server.misbehave(Kind.SLOW, page=1, times=None, seconds=0.05)
+    found: list[str] = []
+    with (
+        SdgApiClient(server.url, replace(impatient, connections=2)) as client,
+        pytest.raises(OfficialSourceError, match="status 503"),
+    ):
+        for part in client.observations([SERIES, "SG_REG_BRTH", "FB_BNK_ACCSS"], AREAS):
+            found.append(part.series)
+    assert found == ["SG_REG_BRTH"]
+
+
+def test_little_is_read_ahead_of_who_takes_the_parts(server: ReplayServer, impatient: HttpSettings) -> None:
+    wanted = [item["code"] for item in server.service.series()]
+    with SdgApiClient(server.url, replace(impatient, connections=2, page_size=500)) as client:
+        parts = client.observations(wanted, AREAS)
+        next(parts)
+        time.sleep(0.3)
+        assert len({query["seriesCode"][0] for query in server.asked("Series/Data")}) <= 1 + 2 * 2
+        parts.close()
 
 
 def test_no_more_connections_than_allowed(serve: Callable[..., ReplayServer], impatient: HttpSettings) -> None:
     server = serve()
     server.misbehave(Kind.SLOW, times=None, seconds=0.02)
-    wanted = [item["code"] for item in server.series()]
+    wanted = [item["code"] for item in server.service.series()]
     with SdgApiClient(server.url, replace(impatient, connections=8, page_size=500)) as client:
-        assert sum(answer.total for answer in client.many_series(wanted, AREAS)) == 6741 + 24
+        assert sum(answer.total for answer in client.observations(wanted, AREAS)) == 6741 + 24
     assert 2 <= server.peak <= 8
 
 
@@ -127,7 +166,7 @@ def test_callers_in_many_threads_share_the_same_connections(server: ReplayServer
         SdgApiClient(server.url, replace(impatient, connections=2, page_size=500)) as client,
         ThreadPoolExecutor(9) as pool,
     ):
-        totals = list(pool.map(lambda _: client.series_data(SERIES, AREAS).total, range(18)))
+        totals = list(pool.map(lambda _: read(client).total, range(18)))
     assert totals == [ROWS] * 18
     assert server.peak == 2
 
@@ -138,13 +177,33 @@ def test_more_connections_than_the_service_bears_cannot_be_set(connections: int)
         HttpSettings(connections=connections)
 
 
-def test_archived_releases_do_not_count_as_the_current_one(server: ReplayServer, impatient: HttpSettings) -> None:
-    from lnob_pipeline.official.client import ListAnswer, current_release
-
-    items = server.series(archived=True)
-    assert current_release(ListAnswer("Series/List", b"", items)) == "2020-10"
+def test_archived_releases_do_not_count_as_the_current_one(client: SdgApiClient) -> None:
+    every = client.series(archived=True)
+    assert current_release(every) == "2020-10"
+    assert current_series(every.items, "2020-10") == client.series().items
+    assert {item["release"] for item in every.items} == {"2020-10", "2019.Q1.G.01"}
+    assert indicators_of(every.items, "2020-10")["VC_VOV_GDSD"] == ("10.3.1", "16.b.1")
     with pytest.raises(OfficialSourceError, match="names no release"):
-        current_release(ListAnswer("Series/List", b"", [item for item in items if item["goal"] is None]))
+        current_release(ListAnswer("Series/List", b"", [item for item in every.items if item["goal"] is None]))
+
+
+def test_a_tree_holds_archived_releases_that_are_taken_out(client: SdgApiClient) -> None:
+    def series(goals: list[dict[str, Any]]) -> list[tuple[str, str]]:
+        return [
+            (item["code"], item["release"])
+            for goal in goals
+            for target in goal["targets"]
+            for indicator in target["indicators"]
+            for item in indicator["series"]
+        ]
+
+    tree = client.goals(children=True).items
+    assert ("SG_REG_BRTH", "2019.Q1.G.01") in series(tree)
+    kept = series(without_archived(tree, client.release()))
+    assert {release for _, release in kept} == {"2020-10"}
+    assert sorted(kept) == sorted(
+        (item["code"], "2020-10") for item in client.series().items for _ in item["indicator"]
+    )
 
 
 # --- faults that pass: asked again, and the answer is whole ---------------------------------------------------
@@ -156,11 +215,15 @@ TRANSPORT = [
     (Kind.STATUS, {"status": 429}, "status 429"),
     (Kind.HTML, {}, "a web page instead of JSON"),
     (Kind.EMPTY_BODY, {}, "an empty body"),
-    (Kind.TRUNCATED, {}, "broken JSON"),
+    (Kind.TRUNCATED, {}, "page 3: broken JSON"),
     (Kind.SHORT_BODY, {}, "no complete answer"),
+    (Kind.BROKEN_CHUNKS, {}, "no complete answer"),
+    (Kind.NOT_GZIP, {}, "no complete answer"),
+    (Kind.OTHER_JSON, {}, "page 3: JSON, but not a page of observations"),
     (Kind.RESET, {}, "no complete answer"),
 ]
 PAGING = [
+    (Kind.NO_TOTAL, "page 2 states no totalElements"),
     (Kind.REPEATED_PAGE, "page 2 repeats 20 rows"),
     (Kind.EMPTY_PAGE, "page 2 is empty after 20 of 90 rows"),
     (Kind.DRIFTING_TOTAL, "totalElements changed from 90 to 91 at page 2"),
@@ -175,7 +238,7 @@ def test_a_passing_transport_fault_costs_one_more_request(
     client: SdgApiClient, server: ReplayServer, kind: Kind, how: dict[str, int], reason: str
 ) -> None:
     server.misbehave(kind, page=3, **how)
-    answer = client.series_data(SERIES, AREAS)
+    answer = read(client)
     assert len(rows_of(answer)) == answer.total == ROWS
     pages = [query["page"][0] for query in server.asked("Series/Data")]
     assert pages == ["1", "2", "3", "3", "4", "5"], "only the page at fault is asked for again"
@@ -187,7 +250,7 @@ def test_a_lasting_transport_fault_is_a_clear_error(
 ) -> None:
     server.misbehave(kind, page=3, times=None, **how)
     with pytest.raises(OfficialSourceError, match=rf"Series/Data: {reason}.*Gave up after 3 attempts"):
-        client.series_data(SERIES, AREAS)
+        read(client)
     assert len(server.asked("Series/Data")) == 2 + 3
 
 
@@ -196,7 +259,7 @@ def test_pages_that_do_not_add_up_are_read_anew(
     client: SdgApiClient, server: ReplayServer, kind: Kind, reason: str
 ) -> None:
     server.misbehave(kind, page=2)
-    answer = client.series_data(SERIES, AREAS)
+    answer = read(client)
     rows = rows_of(answer)
     assert len(rows) == answer.total == ROWS
     assert len({json.dumps(row, sort_keys=True) for row in rows}) == ROWS
@@ -208,7 +271,7 @@ def test_pages_that_never_add_up_are_a_clear_error(
 ) -> None:
     server.misbehave(kind, page=2, times=None)
     with pytest.raises(OfficialSourceError, match=rf"seriesCode={SERIES}: {reason}.*Gave up after 3 attempts"):
-        client.series_data(SERIES, AREAS)
+        read(client)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +279,7 @@ def test_pages_that_never_add_up_are_a_clear_error(
     [
         (Kind.LOW_TOTAL, "90 rows in 5 pages, but totalElements is 89"),
         (Kind.WRONG_TOTAL_PAGES, "totalPages is 6, but 90 rows came in 5 pages"),
+        (Kind.FEW_TOTAL_PAGES, "totalPages is 4, but 90 rows came in 5 pages"),
         (Kind.FOREIGN_ROW, "page 1 holds rows of another series"),
     ],
 )
@@ -224,20 +288,20 @@ def test_an_answer_that_contradicts_itself_is_a_clear_error(
 ) -> None:
     server.misbehave(kind, times=None)
     with pytest.raises(OfficialSourceError, match=rf"seriesCode={SERIES}: {reason}"):
-        client.series_data(SERIES, AREAS)
+        read(client)
 
 
 def test_a_first_page_repeated_for_a_series_of_two_indicators_is_refused(
     client: SdgApiClient, server: ReplayServer
 ) -> None:
     server.misbehave(Kind.REPEATED_PAGE, page=2, times=None)
-    with pytest.raises(OfficialSourceError, match="page 2 repeats"):
-        client.series_data("VC_VOV_GDSD", AREAS)
+    with pytest.raises(OfficialSourceError, match="VC_VOV_GDSD repeats rows unevenly, 2 to 4 times"):
+        read(client, "VC_VOV_GDSD")
 
 
 def test_total_pages_may_be_missing(client: SdgApiClient, server: ReplayServer) -> None:
     server.misbehave(Kind.NO_TOTAL_PAGES, times=None)
-    assert len(rows_of(client.series_data(SERIES, AREAS))) == ROWS
+    assert len(rows_of(read(client))) == ROWS
 
 
 def test_a_service_that_gives_smaller_pages_than_asked(
@@ -245,14 +309,14 @@ def test_a_service_that_gives_smaller_pages_than_asked(
 ) -> None:
     server = serve(page_limit=7)
     with SdgApiClient(server.url, replace(impatient, page_size=1000)) as client:
-        answer = client.series_data(SERIES, AREAS)
-    assert (answer.total, len(answer.pages), len(rows_of(answer))) == (ROWS, 13, ROWS)
+        answer = read(client)
+    assert (answer.total, len(answer.bodies), len(rows_of(answer))) == (ROWS, 13, ROWS)
 
 
 def test_a_late_answer_is_given_up_and_asked_again(server: ReplayServer, impatient: HttpSettings) -> None:
     server.misbehave(Kind.SLOW, page=1, seconds=3)
     with SdgApiClient(server.url, replace(impatient, read_timeout=0.3)) as client:
-        assert client.series_data(SERIES, AREAS).total == ROWS
+        assert read(client).total == ROWS
     assert len(server.asked("Series/Data")) == 6
 
 

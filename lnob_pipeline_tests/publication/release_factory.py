@@ -19,6 +19,8 @@ from lnob_pipeline.tables import (
     DATA_GAPS,
     DECISIONS,
     OFFICIAL_OBSERVATIONS,
+    OFFICIAL_RELEASES,
+    OFFICIAL_REVISIONS,
     SDG_CATALOGUE,
     SOURCES,
     STRATUM_DIMENSIONS,
@@ -209,7 +211,10 @@ def comparison(estimates: pl.DataFrame, mappings: Mappings) -> pl.DataFrame:
         .then(pl.lit("discrepancy"))
         .otherwise(pl.lit("")),
     )
-    return frame.select(pl.col(name).cast(kind) for name, kind in COMPARISON.schema.items())
+    return pl.concat(
+        [COMPARISON.empty(), frame.select(pl.col(name).cast(COMPARISON.schema[name]) for name in frame.columns)],
+        how="diagonal",
+    )
 
 
 def citizen_evidence() -> pl.DataFrame:
@@ -383,6 +388,8 @@ def undisclosed(mappings: Mappings, seed: int = 7, people: int | None = None) ->
         "official_observations": observations,
         "comparison": comparison(estimates, mappings),
         "data_gaps": data_gaps(mappings),
+        "official_releases": OFFICIAL_RELEASES.empty(),
+        "official_revisions": OFFICIAL_REVISIONS.empty(),
         "coverage": COVERAGE.empty(),
         "decisions": DECISIONS.empty(),
     }

@@ -374,7 +374,8 @@ def test_an_effect_that_rests_on_hidden_numbers_is_not_shown() -> None:
     cells = [("KEN", "A", "_T"), ("KEN", "A", "sex=F"), ("KEN", "B", "_T"), ("KEN", "C", "_T")]
     effects = ["informs", "could_close", "illustrates", "nothing_yet"]
     gaps = pl.DataFrame(cells, schema=["iso3", "series", "stratum"], orient="row").with_columns(
-        citizen_effect=pl.Series(effects)
+        citizen_effect=pl.Series(effects),
+        flags=pl.Series(["stale,discrepancy", "discrepancy,no_trend", "", "differs_from_model"]),
     )
     estimates = pl.DataFrame(
         [("KEN", "A", "_T", None), ("KEN", "A", "_T", 40.0), ("KEN", "A", "sex=F", None)],
@@ -383,4 +384,6 @@ def test_an_effect_that_rests_on_hidden_numbers_is_not_shown() -> None:
     )
     found = visible_effects(gaps, estimates)
     assert found["citizen_effect"].to_list() == ["informs", "not_shown", "illustrates", "nothing_yet"]
+    # A flag that tells how far a hidden number lies from the official one is hidden with it.
+    assert found["flags"].to_list() == ["stale,discrepancy", "no_trend", "", ""]
     assert found.columns == gaps.columns

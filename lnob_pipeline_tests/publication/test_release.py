@@ -48,7 +48,7 @@ def test_a_release_is_complete_and_its_sums_hold(small: Tables, settings: Settin
     assert release.changed
     assert release.path.name == f"2026-11-22_{release.hash[:8]}"
     expected = {f"{table.name}.{kind}" for table in RELEASE_TABLES for kind in ("parquet", "csv")}
-    expected |= {"lnob.duckdb", "index.html", "README.txt", "manifest.json", "SHA256SUMS"}
+    expected |= {"lnob.duckdb", "index.html", "gaps.html", "README.txt", "manifest.json", "SHA256SUMS"}
     assert {path.name for path in release.path.iterdir()} == expected
     assert verify(release.path) == []
     tool = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=release.path, check=False)

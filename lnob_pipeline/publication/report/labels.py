@@ -25,6 +25,8 @@ class Labels:
             if name in mappings.breakdowns
         }
         self.indicators = {code: shortened(mappings.indicators[code].title) for code in in_order(mappings.indicators)}
+        framework = mappings.framework.indicators
+        self.framework = dict(framework.select("indicator", "title").iter_rows())
         self.series = {
             code: shortened(title)
             for indicator in mappings.indicators.values()
@@ -33,6 +35,10 @@ class Labels:
                 *((component.code, component.title) for component in indicator.components),
             ]
         }
+
+    def indicator(self, code: str) -> str:
+        """The title of an indicator of the project or of the framework; its code where neither holds it."""
+        return self.indicators.get(code) or shortened(self.framework.get(code, code))
 
     def title(self, series: str) -> str:
         """The title of a series; its code where no indicator file holds it."""

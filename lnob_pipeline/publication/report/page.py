@@ -7,21 +7,17 @@ give the same page: there is no clock and no order but that of the tables and th
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import polars as pl
-from markupsafe import Markup
 
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.publication.disclosure import FEW_PARTICIPANTS
 from lnob_pipeline.publication.report import figures, words
 from lnob_pipeline.publication.report.labels import Labels, in_order
+from lnob_pipeline.publication.report.template import rendered
 from lnob_pipeline.publication.report.words import in_words, listed
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.tables import RELEASE_TABLES
@@ -30,15 +26,7 @@ LARGEST_PAGE = 300_000  # bytes: a page for a slow connection and an old phone
 ROWS = (40, 16, 8, 4, 2, 1)
 """Rows of a figure or of a hand-in's evidence: the first number with which the page keeps within LARGEST_PAGE."""
 
-_FOLDER = Path(__file__).parent
-_ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(_FOLDER),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-
+_TEMPLATE = Path(__file__).with_name("page.html.jinja")
 Row = dict[str, Any]
 
 
@@ -46,20 +34,17 @@ def render(
     tables: Mapping[str, pl.DataFrame], mappings: Mappings, settings: Settings, provenance: Mapping[str, Any]
 ) -> str:
     """The page for the disclosed `tables` (by name, RELEASE_TABLES). provenance: the facts of manifest.json."""
-    style = (_FOLDER / "style.css").read_text("utf-8").strip()
     countries = [
         {"iso3": iso3, "name": country.name}
         for iso3, country in sorted(mappings.countries.items(), key=lambda item: item[1].name)
     ]
     labels = Labels(mappings)
-    template = _ENVIRONMENT.get_template("page.html.jinja")
     official = figures.official_only(tables["comparison"], labels)
     content: Row = {
-        "style": Markup(style),
-        "style_hash": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         "facts": {"code_version": None, "mapping_version": None, **provenance},
         "settings": settings,
-        "official_release": _first(tables["sdg_catalogue"], "release") or provenance.get("official_release", "–"),
+        "official_release": (release := _first(tables["sdg_catalogue"], "release") or "–"),
+        "official_snapshot": provenance.get("official_snapshot") or f"UN Global SDG Database, release {release}",
         "synthetic": _synthetic(tables["sources"]),
         "availability": words.AVAILABILITY,
         "comparability": words.COMPARABILITY,
@@ -78,7 +63,8 @@ def render(
     page = ""
     for most_rows in ROWS:
         found = figures.hand_ins(tables["comparison"], tables["citizen_estimates"], labels, most_rows, not_loaded)
-        page = template.render(
+        page = rendered(
+            _TEMPLATE,
             **content,
             figures_finding=figures.finding(found),
             countries=[
@@ -87,7 +73,6 @@ def render(
             ],
             evidence=_evidence(tables["citizen_evidence"], labels, most_rows),
         )
-        page = re.sub(r"\n\s*\n+", "\n", page)
         if len(page.encode()) <= LARGEST_PAGE:
             break
     return page
