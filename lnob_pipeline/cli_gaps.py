@@ -193,7 +193,8 @@ def _list(release: Path, wanted: Iterable[pl.Expr]) -> None:
         raise ValueError("no cell fits; take a filter away, or see what there is with lnob gaps --summary")
     facts = _facts(release)
     out.print(f"Judged as of {facts['settings']['as_of_year']}. Official figures: {facts['official_snapshot']}.")
-    show(found.head(MOST_CELLS), "Data gaps")
+    # A blank after each comma, so that a narrow terminal breaks between flags.
+    show(found.head(MOST_CELLS).with_columns(pl.col("flags").str.replace_all(",", ", ")), "Data gaps")
     if found.height > MOST_CELLS:
         out.print(f"{found.height - MOST_CELLS:,} more cells: narrow them down, or read data_gaps.csv of the release")
 

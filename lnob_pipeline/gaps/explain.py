@@ -60,7 +60,7 @@ FLAG: Final[Mapping[str, str]] = {
     "that alone.",
     "precision_unknown": "The latest value comes without bounds, or only as below or above a limit.",
     "withdrawn": "The official release before had a value that this one has not.",
-    "revised": "The value was changed since the official release before.",
+    "revised": "A value, or where it comes from, was changed since the official release before.",
     "discrepancy": "A citizen estimate of the same area and definition differs by more than chance explains; which of "
     "the two is nearer is not decided here.",
     "differs_from_model": "A citizen estimate differs from a modelled official value by more than chance explains.",
@@ -75,9 +75,10 @@ EFFECT: Final[Mapping[str, str]] = {
     "nothing_yet": "There is no citizen data yet.",
 }
 SCOPE: Final[Mapping[str | None, str]] = {
-    "systemic": "Systemic: most countries have no two values either, or no code has a place for it. Not for one "
+    "systemic": "Systemic: most countries loaded have no two values either, or no code has a place for it. Not for one "
     "country to mend alone.",
-    "national": "National: at least half of the countries have two values since the base year, this one could as well.",
+    "national": "National: at least half of the countries loaded have two values since the base year, this one could "
+    "as well.",
     None: "Nothing can be said of the country here.",
 }
 HIDDEN: Final[Mapping[str, str]] = {

@@ -12,7 +12,7 @@ withdrawal and an addition.
 
 A new code is a series renamed where it serves an indicator of one that vanished, or bears its title, and its values
 agree with those. What was renamed is compared under its new code. A series is redefined where its title, its units or
-its headline (the strata with the fewest dimensions) change, or most of its values at once.
+its headline (the strata with the fewest dimensions: none of them stays) change, or most of its values at once.
 """
 
 from __future__ import annotations
@@ -274,10 +274,11 @@ def _of_series(facts: pl.DataFrame) -> pl.DataFrame:
         for name in ("title_before", "title_now")
     }
     kept = pl.col("fate") == "kept"
+    strata = [pl.col(f"headline_{side}").str.split(" | ") for side in ("before", "now")]
     other = {
         "title": plain["title_before"] != plain["title_now"],
         "unit": pl.col("unit_before") != pl.col("unit_now"),
-        "headline": pl.col("headline_before") != pl.col("headline_now"),
+        "headline": strata[0].list.set_intersection(strata[1]).list.len() == 0,
     }
     most = (pl.col("n_common") >= REDEFINED_VALUES) & (pl.col("n_changed") > REDEFINED_SHARE * pl.col("n_common"))
     notes = [

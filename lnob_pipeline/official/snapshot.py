@@ -39,7 +39,7 @@ import polars as pl
 from lnob_pipeline.official.http import OfficialSourceError
 from lnob_pipeline.official.pages import DIMENSION, TEXT_COLUMNS, no_rows
 from lnob_pipeline.official.sources import OfficialSource
-from lnob_pipeline.official.staging import Staging
+from lnob_pipeline.official.staging import Staging, clear_others
 from lnob_pipeline.storage import sha256_bytes, sha256_file, write_bytes, write_stream
 from lnob_pipeline.tables import Column, Table
 
@@ -178,7 +178,8 @@ def fetch_snapshot(
         }
         placed = finish(folder, root, release, fetched, about, found, parts)
         staging.remove()
-        return placed
+    clear_others(root, release, source.base_url)
+    return placed
 
 
 def write_rows(rows: pl.LazyFrame, folder: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ a folder (flock(2)); the lock dies with it.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gzip
 import io
@@ -173,3 +174,16 @@ class Staging:
                 shutil.rmtree(path)
             elif path.name != _LOCK:
                 path.unlink()
+
+
+def clear_others(root: Path, release: str, base_url: str) -> None:
+    """Remove what fetches of other releases from the same address left: the service gives its newest release alone.
+
+    A folder that another process works on stays.
+    """
+    for path in root.glob(f".*.part/{_QUESTION}"):
+        with contextlib.suppress(OSError, ValueError, KeyError, OfficialSourceError):
+            question = json.loads(path.read_bytes())
+            if question["base_url"] == base_url and question["release"] != release:
+                with Staging(root, question["release"], question) as staging:
+                    staging.remove()

@@ -139,6 +139,21 @@ def test_a_small_fall_and_a_rise_are_in_use(release: Callable[..., ReplayServer]
     assert list(states(settings).values()) == ["superseded", "superseded", "in_use"]
 
 
+@pytest.mark.parametrize(("percent", "state"), [(69, "held"), (70, "in_use"), (71, "in_use")])
+def test_a_fall_of_more_than_thirty_percent_is_held_and_no_smaller_one(
+    serve: Start, bundled_data: ReplayData, settings: Settings, impatient: HttpSettings, percent: int, state: str
+) -> None:
+    hundred = pl.DataFrame({"year": [str(year) for year in range(1921, 2021)]})
+    one_a_country = bundled_data.observations.filter(pl.col("series") == "SP_ACS_BSRVH2O").unique("area").drop("year")
+    rows = one_a_country.join(hundred, how="cross").select(bundled_data.observations.columns)
+    assert rows.height == 700
+    for name, last in (("2021.Q1.G.01", 2020), ("2021.Q2.G.01", 1920 + percent)):
+        kept = rows.filter(pl.col("year").cast(pl.Int32) <= last)
+        server = serve(replace(bundled_data, release=name, observations=kept))
+        choose(online(settings, server), AREAS, "2021-03-01", series=["SP_ACS_BSRVH2O"], http=impatient)
+    assert states(settings)["2021.Q2.G.01"] == state
+
+
 def test_a_narrower_question_is_no_fall(release: Callable[..., ReplayServer], settings: Settings) -> None:
     release("2021.Q1.G.01")
     release("2021.Q2.G.01", series=["SG_REG_BRTH"])

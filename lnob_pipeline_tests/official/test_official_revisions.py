@@ -246,6 +246,14 @@ def test_a_series_redefined(
     assert series.rows() == ([] if before_now is None else [("series_redefined", *before_now, note)])
 
 
+def test_a_country_or_a_category_less_redefines_nothing() -> None:
+    """Without a whole the strata with the fewest dimensions are parts: one of them fewer is a withdrawal alone."""
+    here = of("A", dimension_key="cities=NAIROBI")
+    there = of("A", dimension_key="cities=KATHMANDU", m49="524", iso3="NPL")
+    assert set(changes([*here, *there], here, "m49")) == {("withdrawn", "524")}
+    assert set(changes(here, [*here, *there], "m49")) == {("added", "524")}
+
+
 def test_a_few_changed_values_redefine_nothing() -> None:
     now = of("A", [("99", 2000), *LONG[1:]])
     assert changes(of("A"), now) == [("changed",)]

@@ -16,7 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lnob_pipeline import storage, tables
 from lnob_pipeline.official.catalogue import TOTAL, TOTALS, build_observations
+from lnob_pipeline.official.checks import check_results
 from lnob_pipeline.official.client import SdgApiClient
 from lnob_pipeline.official.codes import FILE, Codes, series_code, series_code_of
 from lnob_pipeline.official.http import HttpSettings, OfficialSourceError
@@ -25,6 +27,7 @@ from lnob_pipeline.official.releases import choose_snapshot
 from lnob_pipeline.official.sdmx_client import OBSERVATION_STATUS, SdmxClient
 from lnob_pipeline.official.snapshot import Snapshot, SnapshotInfo, bundled_snapshot
 from lnob_pipeline.official.sources import OfficialSource, SourcePart, UnknownCodeError
+from lnob_pipeline.pipeline import run_official
 from lnob_pipeline.settings import Settings
 from lnob_pipeline_tests.official import sdmx_replay as replay
 from lnob_pipeline_tests.official.conftest import ISO3_BY_M49
@@ -250,6 +253,34 @@ def test_the_setting_sdmx_makes_a_snapshot_of_the_service(
     last = choose_snapshot(asking, AREAS, "2026-10-08", http=impatient)
     assert (last.info.route, last.info.date) == ("last_good", "2026-10-06")
     assert "status 500" in last.info.reason
+
+
+def test_stage_5_with_the_setting_sdmx_ends_with_its_tables_and_says_so(server: SdmxReplay, settings: Settings) -> None:
+    """Through `run_official`, as a nightly run does: the four tables, the route, and the last good one afterwards."""
+    asking = replace(settings, mappings=ROOT / "indicator_mappings", official_source="sdmx", official_sdmx=server.url)
+    step = run_official(asking, "2026-10-06T03:00:00Z")
+    observed, catalogue, releases, revisions = (
+        storage.read_table(asking.lake, table)
+        for table in (
+            tables.OFFICIAL_OBSERVATIONS,
+            tables.SDG_CATALOGUE,
+            tables.OFFICIAL_RELEASES,
+            tables.OFFICIAL_REVISIONS,
+        )
+    )
+    bundled = build_observations(bundled_snapshot(settings.official), ISO3_BY_M49)
+    same = [name for name in FIGURE if name != "units"]  # the unit of child marriage is told apart, see above
+    assert observed.select(same).sort(same).equals(bundled.select(same).sort(same))
+    assert set(observed["release"]) == set(catalogue["release"]) == {"SDMX-1.26"}
+    used = ("SDMX-1.26", "sdmx", "2026-10-06", server.url, observed.height, "in_use")
+    assert releases.select("release", "route", "fetched", "source", "rows", "state").rows() == [used]
+    assert revisions.is_empty()
+    assert step.changed and step.numbers["observations"] == observed.height
+    assert all(result.passed for result in check_results(asking.lake))
+
+    run_official(replace(asking, official_source="last_good"), "2026-10-07T03:00:00Z")
+    again = storage.read_table(asking.lake, tables.OFFICIAL_RELEASES)
+    assert again.select("release", "route", "fetched", "state").rows() == [(*used[:3], "in_use")]
 
 
 def test_a_service_that_fails_half_way_leaves_the_bundled_figures(

@@ -166,3 +166,17 @@ def test_two_processes_do_not_work_on_one_release(tmp_path: Path) -> None:
         Staging(tmp_path, "2020-10", QUESTION)
     with Staging(tmp_path, "2020-10", QUESTION) as staging:
         assert json.loads((staging.folder / "staging.json").read_bytes()) == QUESTION
+
+
+def test_what_was_begun_of_an_older_release_is_cleared_when_a_later_one_is_there(
+    client: SdgApiClient, server: ReplayServer, tmp_path: Path
+) -> None:
+    old = {"release": "2020.Q1.G.01", "base_url": server.url}
+    for question in (old, old | {"release": "2020.Q2.G.01"}, old | {"release": "SDMX-1.9", "base_url": "elsewhere"}):
+        with Staging(tmp_path, question["release"], question) as staging:
+            staging.add(part("A", "3"))
+    (tmp_path / ".2020-09.abcd.part").mkdir()  # a download that is being taken in
+    with Staging(tmp_path, "2020.Q2.G.01", old | {"release": "2020.Q2.G.01"}):  # another process is at work on it
+        fetch_snapshot(client, tmp_path, series=["SG_REG_BRTH"], areas=AREAS, fetched=DAY)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"2020-10", ".2020.Q2.G.01.part", ".SDMX-1.9.part", ".2020-09.abcd.part"}
