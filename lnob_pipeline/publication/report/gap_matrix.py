@@ -23,7 +23,7 @@ from lnob_pipeline.settings import Settings
 STATUSES: Final[Mapping[str, tuple[str, str | None, str]]] = {
     "reported": ("B", None, "latest year of an official value since the base year"),
     "none_since_2015": ("O", None, "latest year of an official value, which is before the base year"),
-    "not_loaded": ("", "?", "the official database has such a series, but it was not loaded: nothing is said"),
+    "not_loaded": ("", "?", "these official figures do not hold such a series: nothing is said"),
     "withheld": ("W", "w", "a value exists and is withheld"),
     "not_provided": ("W", "x", "listed in the official data, without a value"),
     "never_reported": ("W", "0", "never an official value"),

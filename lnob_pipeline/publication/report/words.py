@@ -117,7 +117,7 @@ AVAILABILITY: Mapping[str, tuple[str, str]] = {
     "C": ("citizen only", "no official value since the base year; a citizen figure, perhaps of a part of the country"),
     "?": (
         "official series not in this snapshot",
-        "the official database has the series, but its figures were not loaded here; no citizen figure",
+        "these official figures do not hold it, whatever the official database has; no citizen figure",
     ),
     "C?": (
         "citizen figure, official series not in this snapshot",
