@@ -10,7 +10,7 @@ from lnob_pipeline.settings import Settings
 
 # A property is tested however slow the machine is; the number of examples stays.
 hypothesis.settings.register_profile(
-    "lnob", max_examples=40, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "lnob", max_examples=25, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("lnob")
 

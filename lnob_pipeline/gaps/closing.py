@@ -11,6 +11,7 @@ indicator file, a series that is not computed, an adapted definition.
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 import polars as pl
@@ -34,35 +35,12 @@ def with_closing(cells: pl.LazyFrame, mappings: Mappings) -> pl.LazyFrame:
     `cells` has iso3, indicator, series, stratum and status. Both columns are empty where the cell is no gap, or where
     no question closes it.
     """
-    answers = pl.LazyFrame(
-        [
-            {"iso3": iso3, "series": series.code, "indicator": code, "of_series": ",".join(questions)}
-            for code, indicator in mappings.indicators.items()
-            for series in indicator.series
-            for iso3 in mappings.countries
-            if why_not(indicator, series, iso3, mappings) is None
-            and (questions := questions_of_series(series, mappings))
-        ],
-        schema=dict.fromkeys(("iso3", "series", "indicator", "of_series"), pl.String),
-    )
-    breakdowns = pl.LazyFrame(
-        [
-            {
-                "cell": f"{name}={code}",
-                "of_category": questions_of_category(name, code, mappings),
-                "label": category.label,
-            }
-            for name in mappings.breakdowns
-            for code, category in mappings.categories(name).items()
-        ],
-        schema={"cell": pl.String, "of_category": pl.List(pl.String), "label": pl.String},
-    )
     strata = (
         cells.select("stratum")
         .unique()
         .with_columns(pl.col("stratum").str.split(";").alias("cell"))
         .explode("cell")
-        .join(breakdowns, on="cell", how="left", maintain_order="left")
+        .join(_of_categories(mappings).lazy(), on="cell", how="left", maintain_order="left")
         .group_by("stratum", maintain_order=True)
         .agg(
             pl.col("of_category").explode().drop_nulls(),
@@ -79,7 +57,7 @@ def with_closing(cells: pl.LazyFrame, mappings: Mappings) -> pl.LazyFrame:
     wanted = (
         cells.filter(pl.col("status").is_in(GAP_STATUSES))
         .select("iso3", "indicator", "series", "stratum")
-        .join(answers, on=["iso3", "indicator", "series"])
+        .join(_of_series(mappings).lazy(), on=["iso3", "indicator", "series"])
         .join(strata, on="stratum")
     )
     # The same questions stand behind many cells: each pair of series and stratum is put in order once.
@@ -99,6 +77,39 @@ def with_closing(cells: pl.LazyFrame, mappings: Mappings) -> pl.LazyFrame:
     )
     return cells.join(found, on=["iso3", "indicator", "series", "stratum"], how="left").with_columns(
         pl.col("closing_questions", "closing_group").fill_null("")
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _of_series(mappings: Mappings) -> pl.DataFrame:
+    """iso3, series, indicator and the questions that give the series there; computed once for a library."""
+    return pl.DataFrame(
+        [
+            {"iso3": iso3, "series": series.code, "indicator": code, "of_series": ",".join(questions)}
+            for code, indicator in mappings.indicators.items()
+            for series in indicator.series
+            for iso3 in mappings.countries
+            if why_not(indicator, series, iso3, mappings) is None
+            and (questions := questions_of_series(series, mappings))
+        ],
+        schema=dict.fromkeys(("iso3", "series", "indicator", "of_series"), pl.String),
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _of_categories(mappings: Mappings) -> pl.DataFrame:
+    """Cell of a stratum (sex=F), the questions that tell who is in it, and its label; computed once for a library."""
+    return pl.DataFrame(
+        [
+            {
+                "cell": f"{name}={code}",
+                "of_category": questions_of_category(name, code, mappings),
+                "label": category.label,
+            }
+            for name in mappings.breakdowns
+            for code, category in mappings.categories(name).items()
+        ],
+        schema={"cell": pl.String, "of_category": pl.List(pl.String), "label": pl.String},
     )
 
 

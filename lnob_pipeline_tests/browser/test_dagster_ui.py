@@ -26,7 +26,7 @@ ASSETS = {
     "submissions", "sealed_files", "responses", "quarantine", "validation_results", "validation_outcomes",
     "harmonised_households", "harmonised_persons", "citizen_evidence", "citizen_estimates", "sdg_catalogue",
     "official_observations", "comparison", "data_gaps", "coverage", "decisions", "published_release",
-    "submission_status", "fitness", "disclosure_risk", "linkage",
+    "submission_status", "fitness", "disclosure_risk", "linkage", "official_releases", "official_revisions",
 }  # fmt: skip
 START = """
 mutation($repository: String!, $location: String!, $job: String!, $tags: [ExecutionTag!]!) {

@@ -74,7 +74,7 @@ many_official = st.lists(official_rows, max_size=25, unique_by=lambda row: tuple
 many_citizen = st.lists(citizen_rows, max_size=8).map(
     lambda rows: [row | {"submission_id": f"sub-{number}"} for number, row in enumerate(rows)]
 )
-quick = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="session")

@@ -176,7 +176,7 @@ def test_the_library_of_this_test_runs_whole(folder: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_lint_answers_whatever_the_files_say(folder: Path, data: st.DataObject) -> None:
     file = data.draw(st.sampled_from(sorted(folder.rglob("*.yaml"))))
     before = file.read_bytes()

@@ -259,7 +259,7 @@ def test_a_few_changed_values_redefine_nothing() -> None:
     assert changes(of("A"), now) == [("changed",)]
 
 
-@examples(deadline=None, max_examples=60)
+@examples(deadline=None, max_examples=25)
 @given(
     st.dictionaries(st.tuples(st.integers(2000, 2004), st.sampled_from("CE")), st.sampled_from(["1", "2", "<5", "N"])),
     st.dictionaries(st.tuples(st.integers(2000, 2004), st.sampled_from("CE")), st.sampled_from(["1", "2", "<5", "N"])),
@@ -295,7 +295,7 @@ TEXTS = st.one_of(st.text("0123456789.,eE+-<>= \r\u00a0NaVinfty_x", max_size=8),
 # --- the reading of plain numbers without the expressions ---------------------------------------------------------
 
 
-@examples(deadline=None, max_examples=300)
+@examples(deadline=None, max_examples=80)
 @given(
     st.lists(
         st.one_of(st.text("0123456789.,eE+-<>= \r\u00a0NaVinfty_x", max_size=8), st.floats().map(repr)), max_size=20

@@ -145,7 +145,7 @@ def many(pattern: str) -> st.SearchStrategy[list[str]]:
     return st.lists(st.from_regex(pattern, fullmatch=True, alphabet="ABCXYZ-0123456789"), min_size=20, max_size=60)
 
 
-FEW = settings(deadline=None, max_examples=20)
+FEW = settings(deadline=None, max_examples=10)
 
 
 @FEW

@@ -81,10 +81,10 @@ def read_here(content: bytes, file: DataFile, limits: Limits | None = None) -> d
 
 def _check_letters(table: SourceTable, limit: int) -> None:
     """Refuse a cell so long that it is no answer; the first one is named by its column and row."""
-    lengths = pl.all().str.len_bytes().max()
-    for place, longest in enumerate(table.frame.lazy().select(lengths).collect().row(0), start=1):
-        if longest is not None and longest > limit:
-            row = table.frame.to_series(place - 1).str.len_bytes().gt(limit).arg_true()[0]
+    longest = table.frame.select(pl.col(pl.String).str.len_bytes().max())
+    for header in longest.columns:
+        if (longest[header].item() or 0) > limit:
+            row = table.frame[header].str.len_bytes().gt(limit).arg_true()[0]
             raise ReaderError(
                 table.file,
                 "the cell in column {column} has more than {limit} letters, which is no answer",
@@ -92,6 +92,6 @@ def _check_letters(table: SourceTable, limit: int) -> None:
                 "export again",
                 sheet=table.sheet,
                 row=table.row_numbers[row],
-                column=place,
+                column=table.frame.get_column_index(header) + 1,
                 limit=limit,
             )

@@ -83,7 +83,7 @@ def read_sheets(content: bytes, file: str) -> dict[str, Sheet]:
     """All worksheets of an .xlsx workbook by name, in order. Raises ReaderError."""
     filled = _look_over(content, file)
     sheets = open_sheets(content, file)
-    if filled != sum(sheet.frame.count().sum_horizontal().sum() for sheet in sheets.values()):
+    if filled != sum(column.count() for sheet in sheets.values() for column in sheet.frame):
         _check_addresses(content, file)
     return sheets
 
