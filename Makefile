@@ -10,7 +10,7 @@ demo: $(STAMP)  ## the main job on the bundled inbox
 	$(BIN)/lnob demo
 
 test: $(STAMP)  ## all tests
-	$(BIN)/python -m pytest -n 3 --dist loadfile -q
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q
 
 ui: $(STAMP)  ## the Dagster UI on this machine, history kept
 	$(BIN)/lnob ui

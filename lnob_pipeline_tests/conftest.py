@@ -15,6 +15,13 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("lnob")
 
 ROOT = Path(__file__).resolve().parent.parent
+LONG = ("test_privacy_end_to_end", "test_kill", "test_golden", "test_dagster_ui", "faults/", "cli/", "publication/")
+"""Files of few and long tests: begun first, so that no worker is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files; the others stay in their order."""
+    items.sort(key=lambda item: next((place for place, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
 
 
 @pytest.fixture(scope="session")
