@@ -3,8 +3,7 @@
 Here: the files of a release, their sums, the swap of `latest`, and the lock. Not here: what may be shown (disclosure),
 how the page looks (report), the form of Parquet and DuckDB (storage, warehouse).
 
-    published/releases/2026-11-22_1a2b3c4d/   one Parquet and one CSV file a table, lnob.duckdb, index.html, README.txt,
-                                              manifest.json, SHA256SUMS
+    published/releases/2026-11-22_1a2b3c4d/   one Parquet file a table, all that OUTPUTS write, SHA256SUMS
     published/latest -> releases/2026-11-22_1a2b3c4d
 
 The eight letters are the start of a hash over the Parquet files and the code, so the same is the same release and not
@@ -19,9 +18,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
-import json
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -33,18 +30,25 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from lnob_pipeline import storage, warehouse
+from lnob_pipeline import storage
 from lnob_pipeline.mappings.load import load_mappings
+from lnob_pipeline.publication import report, tabular
+from lnob_pipeline.publication.content import ReleaseContent, Writer
 from lnob_pipeline.publication.disclosure import FEWEST_CASES
-from lnob_pipeline.publication.report import gap_matrix, page
 from lnob_pipeline.settings import Settings
-from lnob_pipeline.tables import RELEASE_TABLES, Table
+from lnob_pipeline.tables import RELEASE_TABLES
 
 SUMS = "SHA256SUMS"
-DATABASE = "lnob.duckdb"
+OUTPUTS: tuple[tuple[str, Writer], ...] = (
+    ("csv", tabular.write_csv),
+    ("duckdb", tabular.write_duckdb),
+    ("report", report.write),
+    ("documentation", tabular.write_documentation),
+)
+"""What a release is written as beside Parquet, in this order: name of the part and its writer."""
+TEXTS = (".html", ".json", ".md", ".txt", ".yml", ".yaml", ".xml")
+"""Files whose text is searched for folders of this machine."""
 _BUILDING = ".building-"
-_FORMULA = r"^[=+\-@\t\r]"
-_NEGATIVE_NUMBER = r"^-[0-9][0-9.,]*([eE][+-]?[0-9]+)?$"
 
 
 class ReleaseError(RuntimeError):
@@ -99,7 +103,7 @@ def verify(folder: Path) -> list[str]:
     for line in (folder / SUMS).read_text("utf-8").splitlines():
         digest, _, name = line.partition("  ")
         expected[name] = digest
-    present = {path.name for path in folder.iterdir()} - {SUMS}
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - {SUMS}
     return [
         *(f"{folder.name}: {name} is missing" for name in sorted(expected.keys() - present)),
         *(f"{folder.name}: {name} is not listed in {SUMS}" for name in sorted(present - expected.keys())),
@@ -109,17 +113,6 @@ def verify(folder: Path) -> list[str]:
             if storage.sha256_file(folder / name) != expected[name]
         ),
     ]
-
-
-def csv_bytes(frame: pl.DataFrame) -> bytes:
-    """A table as CSV (UTF-8, comma, newline) that a spreadsheet reads as data.
-
-    A text that a spreadsheet would run as a formula (= + - @ tab or carriage return in front) gets an apostrophe in
-    front; negative numbers stay as they are. Null is an empty field, an empty text is "". Source: OWASP, CSV injection.
-    """
-    text = pl.col(pl.String)
-    runs = text.str.contains(_FORMULA) & ~text.str.contains(_NEGATIVE_NUMBER)
-    return frame.with_columns(pl.when(runs).then("'" + text).otherwise(text).name.keep()).write_csv().encode()
 
 
 def _refuse_what_is_not_public(tables: Mapping[str, pl.DataFrame]) -> None:
@@ -151,8 +144,9 @@ def _write(
     """Fill `folder`, move it to its place and swap `latest`; called with the lock held."""
     parquet = {table: folder / f"{table.name}.parquet" for table in RELEASE_TABLES}
     sums = {path.name: storage.write_table(tables[table.name], table, path) for table, path in parquet.items()}
-    content = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)) + str(provenance.get("code_version", ""))
-    digest = hashlib.sha256(content.encode()).hexdigest()
+    versions = (str(provenance.get(name, "")) for name in ("code_version", "mapping_version"))
+    stated = "".join([*(f"{sums[name]}  {name}\n" for name in sorted(sums)), *versions])
+    digest = hashlib.sha256(stated.encode()).hexdigest()
     latest = settings.published / "latest"
     found = _sound(folder.parent, digest[:8])
     if found:
@@ -160,20 +154,15 @@ def _write(
     identifier = f"{released_at[:10]}_{digest[:8]}"
     shaped = {table.name: storage.in_form(tables[table.name], table) for table in RELEASE_TABLES}
     facts = _manifest(shaped, sums, settings, {"release": identifier, "released_at": released_at, **provenance})
-    for table in RELEASE_TABLES:
-        name = f"{table.name}.csv"
-        sums[name] = storage.write_bytes(folder / name, csv_bytes(shaped[table.name]))
-    warehouse.build_database(folder / DATABASE, list(parquet.items()))
-    sums[DATABASE] = storage.sha256_file(folder / DATABASE)
-    mappings = load_mappings(settings.mappings)
-    for name, text in {
-        "index.html": page.render(shaped, mappings, settings, facts),
-        "gaps.html": gap_matrix.render(shaped, mappings, settings, facts),
-        "README.txt": _readme(facts, RELEASE_TABLES),
-        "manifest.json": json.dumps(facts, indent=2, ensure_ascii=False, sort_keys=True) + "\n",
-    }.items():
-        _refuse_paths(name, text, settings)
-        sums[name] = storage.write_bytes(folder / name, text.encode())
+    previous = latest.resolve() if latest.is_dir() else None
+    content = ReleaseContent(shaped, load_mappings(settings.mappings), settings, facts, previous)
+    for _, write in OUTPUTS:
+        write(folder, content)
+    written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    for name in written:
+        if name.endswith(TEXTS):
+            _refuse_paths(name, (folder / name).read_text("utf-8"), settings)
+    sums |= {name: storage.sha256_file(folder / name) for name in written if name not in sums}
     storage.write_bytes(folder / SUMS, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode())
     if problems := verify(folder):
         raise ReleaseError("the release does not read back as it was written: " + "; ".join(problems))
@@ -217,11 +206,9 @@ def _sound(releases: Path, start: str) -> Path | None:
 
 def _show(folder: Path, place: Path) -> None:
     """Give the folder to everyone, flush it and move it to its place."""
-    for path in folder.iterdir():
-        path.chmod(0o644)
+    for path in [*folder.rglob("*"), folder]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
         storage.flush(path)
-    folder.chmod(0o755)
-    storage.flush(folder)
     folder.rename(place)
     storage.flush(place.parent)
 
@@ -273,29 +260,3 @@ def _lock(published: Path, patience: float) -> Iterator[None]:
                     ) from None
                 time.sleep(0.05)
         yield
-
-
-def _readme(facts: Mapping[str, Any], tables: tuple[Table, ...]) -> str:
-    synthetic = facts.get("synthetic")
-    lines = [
-        f"Release {facts['release']} of the Leave No One Behind Partnership's citizen data",
-        "",
-        *(
-            ["The people behind some or all of these figures do not exist: see sources.csv, column synthetic.", ""]
-            * bool(synthetic)
-        ),
-        "index.html         the report; open it in a browser, no network needed",
-        "gaps.html          every SDG indicator x country: which have an official figure, and of which year",
-        "lnob.duckdb        all tables in one DuckDB file; every column has a comment",
-        "<table>.parquet    one table; descriptions and units are in the Arrow field metadata",
-        "<table>.csv        the same as text, UTF-8; an apostrophe stands before text that a spreadsheet would run",
-        "manifest.json      where the figures come from: submissions, official release, versions, settings",
-        "SHA256SUMS         check with: sha256sum -c SHA256SUMS",
-        "",
-        "Tables",
-        *(f"  {table.name:<22} {re.sub(' +', ' ', table.description)}" for table in tables),
-        "",
-        "A null estimate is not zero: its status says why it is not shown.",
-        "",
-    ]
-    return "\n".join(lines)

@@ -20,7 +20,8 @@ import pytest
 
 from lnob_pipeline import storage, warehouse
 from lnob_pipeline.publication import release as module
-from lnob_pipeline.publication.release import Release, ReleaseError, csv_bytes, publish, verify
+from lnob_pipeline.publication.release import Release, ReleaseError, publish, verify
+from lnob_pipeline.publication.tabular import csv_bytes
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.tables import CITIZEN_ESTIMATES, FIXED_TABLES, RELEASE_TABLES, RESPONSES
 from lnob_pipeline_tests.publication.release_factory import HOME, PROVENANCE, RELEASED_AT, fill, undisclosed
