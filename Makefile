@@ -4,13 +4,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test ui check bench samples clean
+.PHONY: demo test thorough ui check bench samples clean
 
 demo: $(STAMP)  ## the main job on the bundled inbox
 	$(BIN)/lnob demo
 
 test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q
+
+thorough: $(STAMP)  ## what takes longer: ten times the random examples, exhaustive tests
+	LNOB_THOROUGH=10 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q
 
 ui: $(STAMP)  ## the Dagster UI on this machine, history kept
 	$(BIN)/lnob ui

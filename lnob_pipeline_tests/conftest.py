@@ -7,10 +7,11 @@ import pytest
 
 from lnob_pipeline.mappings.load import Mappings, load_mappings
 from lnob_pipeline.settings import Settings
+from lnob_pipeline_tests.thorough import FACTOR, tries
 
 # A property is tested however slow the machine is; the number of examples stays.
 hypothesis.settings.register_profile(
-    "lnob", max_examples=25, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "lnob", max_examples=tries(25), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("lnob")
 
@@ -19,9 +20,20 @@ LONG = ("test_privacy_end_to_end", "test_kill", "test_golden", "test_dagster_ui"
 """Files of few and long tests: begun first, so that no worker is left alone with one at the end."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the long files; the others stay in their order."""
-    items.sort(key=lambda item: next((place for place, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep what belongs to this run, and begin with the long files; the others stay in their order.
+
+    In `make test` that is all but what is marked thorough; in `make thorough` that, and the random tests once more.
+    """
+    chosen = [item for item in items if (_is_thorough(item) if FACTOR else item.get_closest_marker("thorough") is None)]
+    config.hook.pytest_deselected(items=list(set(items) - set(chosen)))
+    items[:] = sorted(
+        chosen, key=lambda item: next((place for place, name in enumerate(LONG) if name in item.nodeid), len(LONG))
+    )
+
+
+def _is_thorough(item: pytest.Item) -> bool:
+    return item.get_closest_marker("thorough") is not None or hypothesis.is_hypothesis_test(getattr(item, "obj", None))
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ from lnob_pipeline.estimation import (
     contrast,
     estimate,
 )
+from lnob_pipeline_tests.thorough import tries
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -291,7 +292,7 @@ def _samples(draw: Callable[..., Any]) -> tuple[pl.DataFrame, Design]:
     return frame, Design(keys, strata, "w", sizes, True, lonely, in_domain)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=tries(12), deadline=None, suppress_health_check=list(HealthCheck))
 @given(_samples())
 def test_against_the_linearisation_written_out(sample: tuple[pl.DataFrame, Design]) -> None:
     frame, design = sample

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnob_pipeline.estimation import Design, Estimand, LonelyPsu, Mean, Proportion, Ratio, Total, estimate
+from lnob_pipeline_tests.thorough import tries
 
 # Results of R
 
@@ -188,7 +189,7 @@ def _agree(mine: dict[str, Any], row: dict[str, Any]) -> None:
         assert mine["se"] == pytest.approx(se, rel=1e-8, abs=rounding)
 
 
-@settings(max_examples=20, derandomize=True)
+@settings(max_examples=tries(20), derandomize=True)
 @given(data=st.data())
 def test_svy_one_stage(data: st.DataObject) -> None:
     """Clusters or single rows in strata, with and without finite populations, and every option for lonely clusters.
@@ -220,7 +221,7 @@ def test_svy_one_stage(data: st.DataObject) -> None:
     _agree_with_svy(frame, design, other)
 
 
-@settings(max_examples=15, derandomize=True)
+@settings(max_examples=tries(15), derandomize=True)
 @given(data=st.data())
 def test_svy_two_stages(data: st.DataObject) -> None:
     """Households in clusters in strata, finite populations at both stages, lonely units at either.

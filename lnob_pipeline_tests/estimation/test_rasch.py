@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnob_pipeline.estimation.rasch import FEWEST_CASES, Scale, fit
+from lnob_pipeline_tests.thorough import tries
 
 # Severities of the eight items of the Food Insecurity Experience Scale on the global scale, 2014-2016 (RM.weights 2.0).
 GLOBAL = (-1.2230564, -0.8471210, -1.1056616, 0.3509848, -0.3117999, 0.5065051, 0.7546138, 1.8755353)
@@ -167,7 +168,7 @@ def test_a_survey_of_another_scale_is_refused() -> None:
     assert reverse.problem.startswith("no common scale")
 
 
-@settings(max_examples=30)
+@settings(max_examples=tries(30))
 @given(
     st.lists(st.floats(-2.5, 2.5), min_size=4, max_size=7),
     st.integers(0, 10_000),

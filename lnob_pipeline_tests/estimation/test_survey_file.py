@@ -19,6 +19,7 @@ from lnob_pipeline.estimation.survey_file import (
     read_design_file,
     write_answer,
 )
+from lnob_pipeline_tests.thorough import tries
 
 DESIGN = "design:\n  clusters: [village]\n  strata: [district]\n  weights: weight\n"
 FRAME = pl.DataFrame(
@@ -234,7 +235,7 @@ def test_a_file_name_is_never_a_pattern(tmp_path: Path, suffix: str) -> None:
 NUMBERS = st.floats(1e-50, 1e100) | st.floats(-1e100, -1e-50) | st.integers(-(10**30), 10**30)
 
 
-@settings(max_examples=40)
+@settings(max_examples=tries(40))
 @given(values=st.lists(NUMBERS, min_size=1, max_size=30))
 def test_a_number_is_read_as_it_was_written(values: list[float], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("numbers")

@@ -17,6 +17,7 @@ from lnob_pipeline.gaps.typology import STATUSES, gap_parts, gaps, partnership
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.settings import Settings
 from lnob_pipeline_tests.gaps.plain_rules import plain_gaps
+from lnob_pipeline_tests.thorough import tries
 
 Row = dict[str, Any]
 Make = Callable[..., pl.DataFrame]
@@ -74,7 +75,7 @@ many_official = st.lists(official_rows, max_size=25, unique_by=lambda row: tuple
 many_citizen = st.lists(citizen_rows, max_size=8).map(
     lambda rows: [row | {"submission_id": f"sub-{number}"} for number, row in enumerate(rows)]
 )
-quick = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=tries(8), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="session")

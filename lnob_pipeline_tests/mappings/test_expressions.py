@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lnob_pipeline.mappings.expressions import Expression, ExpressionError, parse, prepare, quoted
 from lnob_pipeline.warehouse import connect
+from lnob_pipeline_tests.thorough import tries
 
 OWN_FUNCTIONS = {"+", "-", "*", "/", "nullif", "list_contains", "string_split"}
 OWN_PARTS = {"COLUMN_REF", "CONSTANT", "COMPARISON", "BETWEEN", "CONJUNCTION", "OPERATOR", "CASE", "FUNCTION"}
@@ -298,13 +299,13 @@ ROWS = st.fixed_dictionaries(
 
 
 @given(tree=conditions(), row=ROWS)
-@settings(max_examples=80)
+@settings(max_examples=tries(80))
 def test_conditions_mean_in_sql_what_they_say(tree: Tree, row: Row) -> None:
     assert run(parse(written(tree)), row) == meaning(tree, row)
 
 
 @given(tree=numbers(), row=ROWS)
-@settings(max_examples=80)
+@settings(max_examples=tries(80))
 def test_sums_mean_in_sql_what_they_say(tree: Tree, row: Row) -> None:
     found, expected = run(parse(written(tree)), row), meaning(tree, row)
     assert found == expected or math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
@@ -486,20 +487,20 @@ def plain(tree: Any) -> Any:
 
 
 @given(text=st.text(max_size=60))
-@settings(max_examples=200)
+@settings(max_examples=tries(200))
 def test_any_text_is_refused_or_harmless(text: str) -> None:
     checked(text)
 
 
 @given(parts=st.lists(st.sampled_from(FRAGMENTS), max_size=14))
-@settings(max_examples=200)
+@settings(max_examples=tries(200))
 @example(parts=["a", "=", "'x'", "--", "\n", ")", "FROM", "read_csv('x')"])
 def test_shuffled_fragments_of_sql_are_refused_or_harmless(parts: list[str]) -> None:
     checked(" ".join(parts))
 
 
 @given(text=st.sampled_from(VALID), fragment=st.sampled_from(FRAGMENTS), place=st.floats(0, 1), cut=st.integers(0, 6))
-@settings(max_examples=200)
+@settings(max_examples=tries(200))
 def test_a_fragment_slipped_into_a_good_expression_is_refused_or_harmless(
     text: str, fragment: str, place: float, cut: int
 ) -> None:
@@ -526,7 +527,7 @@ def test_no_function_of_duckdb_can_be_called() -> None:
     depth=st.integers(1, 3000),
     shape=st.sampled_from(["({})", "NOT {}", "-{}", "({} + 1)", "CASE WHEN b = 'x' THEN {} END"]),
 )
-@settings(max_examples=60)
+@settings(max_examples=tries(60))
 def test_any_depth_is_refused_or_harmless(depth: int, shape: str) -> None:
     before, after = shape.split("{}")
     checked(before * depth + "a" + after * depth)

@@ -15,6 +15,7 @@ from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline_tests.mappings.conftest import findings
 from lnob_pipeline_tests.mappings.test_derive import BANK
 from lnob_pipeline_tests.mappings.test_guide import blocks
+from lnob_pipeline_tests.thorough import tries
 
 KEEP = "{dont_know: exclude, refused: exclude, not_asked: exclude, unmapped: exclude}"
 EVERY_STATISTIC = f"""
@@ -176,7 +177,7 @@ def test_the_library_of_this_test_runs_whole(folder: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_lint_answers_whatever_the_files_say(folder: Path, data: st.DataObject) -> None:
     file = data.draw(st.sampled_from(sorted(folder.rglob("*.yaml"))))
     before = file.read_bytes()

@@ -11,6 +11,7 @@ from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.mappings.measures import answers, columns, lacking, questions, variables
 from lnob_pipeline.mappings.models import Measure
 from lnob_pipeline.warehouse import connect
+from lnob_pipeline_tests.thorough import tries
 
 Library = Callable[[dict[str, str]], Mappings]
 Row = dict[str, Any]
@@ -138,7 +139,7 @@ def test_a_number_in_a_numerator_follows_the_rule_of_its_kind(mappings: Mappings
     stays=st.sets(st.sampled_from(["dont_know", "refused", "not_asked", "unmapped"])),
     conjunction=st.booleans(),
 )
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_answer_and_rule_against_a_reference(
     mappings: Mappings, answer: Row, stays: set[str], conjunction: bool
 ) -> None:

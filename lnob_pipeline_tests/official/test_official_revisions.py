@@ -22,6 +22,7 @@ from lnob_pipeline.official.values import parse_values
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.tables import OFFICIAL_OBSERVATIONS, OFFICIAL_REVISIONS, SDG_CATALOGUE
 from lnob_pipeline_tests.official.test_official_bulk import shared
+from lnob_pipeline_tests.thorough import tries
 
 Row = dict[str, object]
 RULES = Settings.load()
@@ -259,7 +260,7 @@ def test_a_few_changed_values_redefine_nothing() -> None:
     assert changes(of("A"), now) == [("changed",)]
 
 
-@examples(deadline=None, max_examples=25)
+@examples(deadline=None, max_examples=tries(25))
 @given(
     st.dictionaries(st.tuples(st.integers(2000, 2004), st.sampled_from("CE")), st.sampled_from(["1", "2", "<5", "N"])),
     st.dictionaries(st.tuples(st.integers(2000, 2004), st.sampled_from("CE")), st.sampled_from(["1", "2", "<5", "N"])),
@@ -295,7 +296,7 @@ TEXTS = st.one_of(st.text("0123456789.,eE+-<>= \r\u00a0NaVinfty_x", max_size=8),
 # --- the reading of plain numbers without the expressions ---------------------------------------------------------
 
 
-@examples(deadline=None, max_examples=80)
+@examples(deadline=None, max_examples=tries(80))
 @given(
     st.lists(
         st.one_of(st.text("0123456789.,eE+-<>= \r\u00a0NaVinfty_x", max_size=8), st.floats().map(repr)), max_size=20

@@ -23,6 +23,7 @@ from lnob_pipeline.official.values import parse_values
 from lnob_pipeline_tests.official.conftest import ISO3_BY_M49, ROOT
 from lnob_pipeline_tests.official.replay_data import Repeats
 from lnob_pipeline_tests.official.replay_server import Kind, ReplayData, ReplayServer
+from lnob_pipeline_tests.thorough import tries
 
 AREAS = list(ISO3_BY_M49)
 RECORDED = ROOT.parent / "shared" / "data" / "official" / "recorded_api_2022-07"
@@ -251,7 +252,7 @@ def test_anything_else_is_no_page(body: bytes) -> None:
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
 
 
-@settings(max_examples=60)
+@settings(max_examples=tries(60))
 @given(
     st.lists(
         st.fixed_dictionaries(

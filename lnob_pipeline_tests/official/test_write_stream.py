@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lnob_pipeline import storage
 from lnob_pipeline.tables import Column, Table
+from lnob_pipeline_tests.thorough import tries
 
 TABLE = Table(
     "trial",
@@ -43,7 +44,7 @@ def cut(whole: pl.DataFrame, places: list[int]) -> list[pl.DataFrame]:
     return [whole.slice(start, end - start) for start, end in pairwise(ends)]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=tries(30))
 @given(rows, st.lists(st.integers(0, 30), max_size=4), st.integers(1, 7), st.randoms(use_true_random=False))
 def test_a_stream_gives_the_bytes_of_the_whole(
     of: list[tuple[object, ...]], places: list[int], group: int, chance: random.Random

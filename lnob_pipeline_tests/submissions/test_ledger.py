@@ -25,6 +25,7 @@ from lnob_pipeline.submissions.ledger import (
 from lnob_pipeline.submissions.manifest import parse_manifest
 from lnob_pipeline.submissions.receive import receive
 from lnob_pipeline.tables import SUBMISSIONS, VALIDATION_OUTCOMES
+from lnob_pipeline_tests.thorough import tries
 
 ID = "ken-2019-test"
 FIRST, SECOND, THIRD = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"
@@ -223,7 +224,7 @@ def test_the_same_decision_again_gives_the_same_bytes(settings, hand_in):
 STEPS = st.lists(st.sampled_from(["one", "two", "withdraw", "unreadable", "empty"]), min_size=1, max_size=7)
 
 
-@examples(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=tries(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_any_order_of_hand_ins_keeps_the_ledger_in_order(tmp_path_factory, answers, steps):
     """Against a model of three sentences: the last usable hand-in counts, a withdrawal ends it, nothing is lost."""

@@ -24,6 +24,7 @@ from lnob_pipeline.submissions import ledger, retention, reviews
 from lnob_pipeline.submissions.states import ACCEPTED, DECISIONS, ENTRY, SUPERSEDES, TRANSITIONS
 from lnob_pipeline.tables import VALIDATION_OUTCOMES
 from lnob_pipeline_tests.submissions.conftest import ANSWERS
+from lnob_pipeline_tests.thorough import tries
 
 ID = "ken-2019-test"
 AFTER = datetime.date(2030, 1, 1)
@@ -264,6 +265,6 @@ class Story(RuleBasedStateMachine):
 
 
 Story.TestCase.settings = examples(
-    max_examples=12, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=tries(12), stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestStory = Story.TestCase

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from lnob_pipeline.submissions.manifest import DataFile
 from lnob_pipeline.submissions.readers import ReaderError, SourceTable, delimited, read_file, read_here
 from lnob_pipeline.submissions.readers.delimited import _by_csv, _by_polars
+from lnob_pipeline_tests.thorough import tries
 
 FILE = DataFile(path="answers.csv", role="data", format="csv")
 LETTERS = st.one_of(
@@ -119,7 +120,7 @@ class TestEncodings:
     @given(
         st.lists(st.tuples(LETTERS, LETTERS), min_size=1, max_size=6), st.sampled_from(["utf-8", "utf-16", "utf-32"])
     )
-    @settings(max_examples=60)
+    @settings(max_examples=tries(60))
     def test_any_text_comes_back_in_any_encoding(self, rows: list[tuple[str, str]], encoding: str) -> None:
         stream = io.StringIO(newline="")
         csv.writer(stream).writerows([("first", "second"), *rows])
@@ -134,7 +135,7 @@ class TestEngines:
         st.sampled_from(["\n", "\r\n"]),
         st.sampled_from([",", ";", "\t"]),
     )
-    @settings(max_examples=150)
+    @settings(max_examples=tries(150))
     def test_written_rows_come_back(self, rows: list[list[str]], quoting: int, line_end: str, delimiter: str) -> None:
         stream = io.StringIO(newline="")
         csv.writer(stream, delimiter=delimiter, quoting=quoting, lineterminator=line_end).writerows(rows)  # type: ignore[arg-type]  # a constant of the module
@@ -160,7 +161,7 @@ class TestEngines:
     @example('b,""a","')
     @example('a,"",\r\n"a,"b",\r\na",b,""')
     @example('a,b\n""\r\na,b\n')
-    @settings(max_examples=500)
+    @settings(max_examples=tries(500))
     def test_the_fast_engine_never_answers_otherwise_than_the_exact_one(self, text: str) -> None:
         fast = _by_polars(text.encode(), ",")
         if fast is not None:
@@ -176,7 +177,7 @@ class TestEngines:
             max_size=2,
         ),
     )
-    @settings(max_examples=200)
+    @settings(max_examples=tries(200))
     def test_damage_at_any_place_is_seen_whatever_part_it_falls_in(
         self, rows: list[list[str]], quoting: int, line_end: str, damage: list[tuple[int, int, str]]
     ) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from lnob_pipeline.submissions.manifest import DataFile
 from lnob_pipeline.submissions.readers import ReaderError, SourceTable, read_file, read_here, refi_qda
 from lnob_pipeline.submissions.readers.xlsform import question_labels, question_types
+from lnob_pipeline_tests.thorough import tries
 
 PARQUET = DataFile(path="answers.parquet", role="data", format="parquet")
 QDA = DataFile(path="project.qdpx", role="data", format="refi_qda")
@@ -77,7 +78,7 @@ class TestParquet:
             read_file(content[:10] + b"\xff" * 20 + content[30:], PARQUET)
 
     @given(st.lists(st.text(st.characters(blacklist_categories=["Cs"]), min_size=1), min_size=1, max_size=5))
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=tries(40), deadline=None)
     def test_any_text_comes_back(self, texts: list[str]) -> None:
         assert read_here(parquet({"h": pa.array(texts)}), PARQUET)["answers"].frame["h"].to_list() == texts
 

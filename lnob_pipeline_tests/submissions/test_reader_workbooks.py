@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from lnob_pipeline.submissions.manifest import DataFile
 from lnob_pipeline.submissions.readers import ReaderError, SourceTable, read_file, read_here
+from lnob_pipeline_tests.thorough import tries
 
 XLSX = DataFile(path="book.xlsx", role="data", format="xlsx")
 ODS = DataFile(path="book.ods", role="data", format="ods")
@@ -212,7 +213,7 @@ class TestOds:
             max_size=5,
         )
     )
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=tries(40), deadline=None)
     def test_any_text_comes_back(self, texts: list[str]) -> None:
         content = ods(table([[cell("h")], *[[cell(text)] for text in texts]]))
         assert read_here(content, ODS)["Data"].frame["h"].to_list() == texts
@@ -223,7 +224,7 @@ class TestOds:
         st.text(st.characters(blacklist_categories=["Cs", "Cc", "Cn"]), min_size=1, max_size=12), min_size=1, max_size=5
     )
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=tries(40), deadline=None)
 def test_any_text_of_an_xlsx_comes_back(texts: list[str]) -> None:
     stream = io.BytesIO()
     with xlsxwriter.Workbook(stream, {"in_memory": True}) as book:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from lnob_pipeline.submissions.manifest import Manifest, ManifestError, form_fields, parse_manifest
 from lnob_pipeline.submissions.readers.spreadsheet import read_sheets
 from lnob_pipeline.submissions.workbook import manifest_fields, new_submission, template_workbook, template_yaml
+from lnob_pipeline_tests.thorough import tries
 
 CHOICES = {"groups": {"dalit": "Dalits", "pastoralists": "Pastoralists"}, "instrument": {"ken_test": "Test"}}
 REQUIRED = {field.path for field in form_fields() if field.required}
@@ -154,7 +155,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
     )
 
 
-@examples(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(max_examples=tries(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(manifest=manifests())
 def test_any_manifest_survives_both_forms_and_the_ledgers_json(manifest):
     answers = manifest.model_dump()

@@ -19,6 +19,7 @@ from lnob_pipeline.submissions.manifest import Manifest
 from lnob_pipeline.validation.form_expressions import NotReplayedError, Setting, Value, condition, days
 from lnob_pipeline.validation.gate import Validated, validate
 from lnob_pipeline_tests.real_files.test_reach_humind import FIELDS
+from lnob_pipeline_tests.thorough import tries
 from lnob_pipeline_tests.validation.conftest import MANIFEST, good_households, good_persons
 
 Judge = Callable[..., Validated]
@@ -134,7 +135,7 @@ WORDS = [
 ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tries(100), deadline=None)
 @given(st.lists(st.sampled_from(WORDS), max_size=14))
 def test_any_row_of_words_is_a_condition_or_is_not_replayed(words: list[str]) -> None:
     try:

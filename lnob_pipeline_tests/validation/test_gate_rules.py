@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.tables import QUARANTINE, RESPONSES, VALIDATION_OUTCOMES, VALIDATION_RESULTS
 from lnob_pipeline.validation.rules import RULES
+from lnob_pipeline_tests.thorough import tries
 
 
 def outcomes(validated, rule_id):
@@ -361,7 +362,7 @@ ODD = st.sampled_from(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     changes=st.lists(
         st.tuples(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.validation.gate import Validated
 from lnob_pipeline.validation.linkage import handed_in_twice, linkage_ids, linkage_key
+from lnob_pipeline_tests.thorough import tries
 
 KEY = bytes(range(32))
 
@@ -25,7 +26,7 @@ def ids(*texts: str | None, key: bytes = KEY, scope: str = "ken") -> list[str | 
     return linkage_ids(pl.Series("id", texts, dtype=pl.String), key, scope).to_list()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=tries(20))
 @given(st.uuids(), st.binary(min_size=32, max_size=100), st.sampled_from(["ken", "npl"]))
 def test_it_is_the_hmac_of_the_standard(one: object, key: bytes, scope: str) -> None:
     expected = hmac.new(key, f"{scope}\x1f{one}".encode(), "sha256").hexdigest()[:32]

@@ -33,6 +33,7 @@ from lnob_pipeline.validation.feedback_workbook import feedback_workbook
 from lnob_pipeline.validation.gate import GateError, Validated
 from lnob_pipeline.validation.identifiers import take_out
 from lnob_pipeline_tests.faults import planted_files
+from lnob_pipeline_tests.thorough import tries
 from lnob_pipeline_tests.validation.conftest import INSTRUMENT, MANIFEST
 
 Judge = Callable[..., Validated]
@@ -145,7 +146,7 @@ def many(pattern: str) -> st.SearchStrategy[list[str]]:
     return st.lists(st.from_regex(pattern, fullmatch=True, alphabet="ABCXYZ-0123456789"), min_size=20, max_size=60)
 
 
-FEW = settings(deadline=None, max_examples=10)
+FEW = settings(deadline=None, max_examples=tries(10))
 
 
 @FEW

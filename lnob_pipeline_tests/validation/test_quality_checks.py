@@ -20,6 +20,7 @@ from lnob_pipeline.validation.findings import KEY, LABEL, ROW, Findings, Rows
 from lnob_pipeline.validation.gate import Validated
 from lnob_pipeline.validation.quality import check_percentages, whipple
 from lnob_pipeline.warehouse import connect
+from lnob_pipeline_tests.thorough import tries
 from lnob_pipeline_tests.validation.conftest import INSTRUMENT, good_households, good_persons, merged
 
 Judge = Callable[..., Validated]
@@ -374,7 +375,7 @@ def test_missing_answers_are_counted_for_each_question(judge: Judge) -> None:
     assert line.select("n_checked", "n_failed", "outcome", "severity").row(0) == (40, 7, "passed", "information")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_every_row_is_accounted_for_whatever_the_tool_and_the_people_say(judge: Judge, data: st.DataObject) -> None:
     pick = st.sampled_from
