@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test thorough ui check bench samples clean
+.PHONY: demo test thorough ui check bench samples screenshots clean
 
 demo: $(STAMP)  ## the main job on the bundled inbox
 	$(BIN)/lnob demo
@@ -39,6 +39,9 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
+
+screenshots: $(STAMP)  ## pictures of the Dagster UI for the README
+	$(BIN)/python -m lnob_pipeline_tests.browser.screenshots
 
 clean:  ## remove what the pipeline made; the environment stays
 	rm -rf data/lake data/published .dagster

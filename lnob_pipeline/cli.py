@@ -38,6 +38,7 @@ from lnob_pipeline import (
     cli_messages,
     cli_official,
     cli_pull,
+    cli_release,
     cli_retention,
     cli_review,
 )
@@ -67,6 +68,7 @@ app.command()(cli_review.review)
 app.command()(cli_retention.retention)
 app.add_typer(cli_map.app, name="map")
 app.add_typer(cli_official.app, name="official")
+app.add_typer(cli_release.app, name="release")
 out = Console(width=None if sys.stdout.isatty() else 150)
 err = Console(stderr=True, soft_wrap=True)
 

@@ -20,6 +20,7 @@ from typing import Any
 import polars as pl
 
 from lnob_pipeline import __version__, storage, tables
+from lnob_pipeline.column_lineage import column_lineage
 from lnob_pipeline.estimation.design import EstimationInputError
 from lnob_pipeline.estimation.plan import estimate_submission
 from lnob_pipeline.gaps.comparison import compare, snapshot_label, with_gaps
@@ -33,7 +34,10 @@ from lnob_pipeline.official.catalogue import build_catalogue, observation_parts
 from lnob_pipeline.official.releases import choose
 from lnob_pipeline.official.revisions import revisions_of
 from lnob_pipeline.official.snapshot import expected_series
+from lnob_pipeline.publication.code_lists import codes_table
 from lnob_pipeline.publication.disclosure import disclose, visible_effects
+from lnob_pipeline.publication.disclosure_links import published_before
+from lnob_pipeline.publication.history import past, withdrawals
 from lnob_pipeline.publication.release import publish
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions import ledger, reviews
@@ -422,14 +426,20 @@ def run_publication(settings: Settings, now: str) -> Step:
         storage.read_partitions(settings.lake, tables.CITIZEN_EVIDENCE, keys),
         mappings,
         settings,
+        published_before(settings.published),
     )
     frames |= disclosed._asdict()
     frames["data_gaps"] = visible_effects(frames["data_gaps"], disclosed.citizen_estimates)
     frames["coverage"] = coverage(frames["data_gaps"])
-    frames["sources"] = sources_table(settings)
+    frames["withdrawals"] = withdrawals(withdrawn(settings), past(settings.published))
+    unseen = (pl.col("state") == "withdrawn") & ~pl.col("submission_id").is_in(
+        frames["withdrawals"]["submission_id"].implode()
+    )
+    frames["sources"] = sources_table(settings).filter(~unseen)  # withdrawn before it was published: leaves no trace
+    frames["column_lineage"] = column_lineage()
+    frames["codes"] = codes_table(mappings)
     releases = frames["sdg_catalogue"]["release"].unique().sort().to_list()
     provenance = {
-        "submissions": {row["submission_id"]: row["version"] for row in frames["sources"].iter_rows(named=True)},
         "official_release": releases[0] if releases else None,
         "official_snapshot": snapshot_label(frames["official_releases"]),
         "mapping_version": mappings.version(),
@@ -570,6 +580,12 @@ def decided(settings: Settings) -> pl.DataFrame:
     return decisions(manifests, register.read_bytes() if register.exists() else None, known)
 
 
+def withdrawn(settings: Settings) -> pl.DataFrame:
+    """The submissions that are withdrawn: submission_id, iso3, received_at of the withdrawal."""
+    rows = ledger.standing(ledger.history(settings)).filter(pl.col("state") == "withdrawn")
+    return rows.select("submission_id", "iso3", "received_at")
+
+
 def sources_table(settings: Settings) -> pl.DataFrame:
     """The table SOURCES: every submission of the ledger as far as it may be named."""
     states = ledger.status_table(settings)
@@ -654,11 +670,11 @@ def _hash(*parts: str) -> str:
 
 
 def _rules(settings: Settings) -> str:
-    """The settings that change numbers (not the places of folders, not how data are pulled), as canonical JSON."""
+    """The settings that change numbers (no folders, not pulling, not how long releases stay), as canonical JSON."""
     values = {
         name: value
         for name, value in asdict(settings).items()
-        if not isinstance(value, Path) and not name.startswith("pull_")
+        if not isinstance(value, Path) and not name.startswith("pull_") and not name.endswith("_releases")
     }
     return json.dumps(values, sort_keys=True)
 

@@ -83,6 +83,14 @@ class Settings:
     risk_k_internal: int = 3
     risk_k_public: int = 5
     risk_global_limit: float = 0.03
+    # Releases that are kept: all, or how many of the newest; and whether those that hold the numbers of a submission
+    # that was withdrawn since go (remove) or stay (keep).
+    keep_releases: str = "all"
+    withdrawn_releases: str = "remove"
+    # A newer global SDG structure (SDMX-ML) whose codes the release has to be in; the folder itself stands for none.
+    sdmx_structure: Path = Path()
+    # Licence of the citizen figures of a release, as an SPDX identifier (CC-BY-4.0); empty: none is declared.
+    data_licence: str = ""
     # Key of the linkage ids (private; 32 random bytes), made in the lake on first use unless set.
     linkage_key: Path = Path("linkage.key")
 

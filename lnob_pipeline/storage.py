@@ -17,14 +17,15 @@ import itertools
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lnob_pipeline.tables import Table
+from lnob_pipeline.tables import CodeLists, Table
 
 PRIVATE = 0o700
 ROW_GROUP_SIZE = 100_000
@@ -32,6 +33,7 @@ UNFINISHED = ".unfinished"
 MARKED = "written_bytes"
 UNMARKED = b"sha256:" + b"0" * 64
 MARK = re.compile(rb"sha256:[0-9a-f]{64}")
+_NOTES: ContextVar[dict[Path, str] | None] = ContextVar("sums of the files written", default=None)
 
 
 class DamagedTableError(OSError):
@@ -64,6 +66,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     temporary, handle = _locked_file(path)
     try:
         yield temporary
+        _note(path, lambda: sha256_file(temporary))
         flush(temporary)
         temporary.replace(path)
         flush(path.parent)
@@ -102,11 +105,43 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def noted() -> Iterator[dict[Path, str]]:
+    """Collect the sha256 of every file that this thread writes meanwhile, by its resolved path.
+
+    Of bytes it is the sha256 of what was to be written, of other files that of what lay there before the rename: who
+    reads the file afterwards and finds another one knows that the disk, or somebody, changed it.
+    """
+    notes: dict[Path, str] = {}
+    token = _NOTES.set(notes)
+    try:
+        yield notes
+    finally:
+        _NOTES.reset(token)
+
+
+def _note(path: Path, digest: Callable[[], str]) -> None:
+    if (notes := _NOTES.get()) is not None:
+        notes[path.resolve()] = digest()
+
+
 def write_bytes(path: Path, content: bytes) -> str:
     """Write bytes whole; return their sha256."""
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
-    return sha256_bytes(content)
+    digest = sha256_bytes(content)
+    _note(path, lambda: digest)
+    return digest
+
+
+def write_unseen(path: Path, content: bytes) -> None:
+    """Write bytes into a folder that nobody sees yet, and that its owner flushes and renames as a whole at the end.
+
+    For many small files: each one flushed and renamed by itself takes long and saves nothing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    _note(path, lambda: sha256_bytes(content))
 
 
 def sha256_bytes(content: bytes) -> str:
@@ -135,6 +170,8 @@ def _ordered(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     shaped = frame.select(
         *(name if name in compact else pl.col(name).cast(kind) for name, kind in table.schema.items()), *sorted(extra)
     )
+    if _ascends(shaped, table.key):
+        return shaped
     if not shaped.select(table.key).is_duplicated().any():
         return shaped.sort(table.key, nulls_last=True)
     carried = [name for name in shaped.columns if shaped[name].null_count() < shaped.height]  # the others order nothing
@@ -142,16 +179,30 @@ def _ordered(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     return _as_text(shaped, table).sort(keys, nulls_last=True, maintain_order=True)
 
 
+def _ascends(frame: pl.DataFrame, key: Sequence[str]) -> bool:
+    """Whether each row comes after the one before it by its key, nulls last: then it is in order, and no key twice."""
+    later, same = pl.lit(value=False), pl.lit(value=True)
+    for name in key:
+        here, before = pl.col(name), pl.col(name).shift(1)
+        higher = (before < here).fill_null(before.is_not_null() & here.is_null())
+        later, same = later | (same & higher), same & before.eq_missing(here)
+    return frame.height < 2 or bool(frame.lazy().select(later.slice(1).all()).collect().item())
+
+
 def _as_text(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     return frame.with_columns(pl.col(name).cast(kind) for name, kind in table.schema.items())
 
 
-def write_table(frame: pl.DataFrame, table: Table, path: Path) -> str:
+def write_table(
+    frame: pl.DataFrame, table: Table, path: Path, code_lists: CodeLists | None = None, *, shaped: bool = False
+) -> str:
     """Write one Parquet file of a table (zstd, descriptions in the Arrow metadata); return its sha256.
 
-    One row group at a time becomes text: a large survey with many codes takes little memory till then.
+    code_lists: those that stand in the metadata of the coded columns. shaped: the frame is
+    what in_form() gave already, so that nothing is to be sorted. One row group at a time becomes text: a large
+    survey with many codes takes little memory till then.
     """
-    return _write(iter([_ordered(frame, table)]), table, path)
+    return _write(iter([frame if shaped else _ordered(frame, table)]), table, path, code_lists=code_lists)
 
 
 def write_stream(frames: Iterable[pl.DataFrame], table: Table, path: Path) -> str:
@@ -193,14 +244,20 @@ def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
     return frames[0] if len(frames) == 1 else pl.concat([frame.cast({pl.Enum: pl.String}) for frame in frames])
 
 
-def _write(parts: Iterator[pl.DataFrame], table: Table, path: Path, none: pl.DataFrame | None = None) -> str:
+def _write(
+    parts: Iterator[pl.DataFrame],
+    table: Table,
+    path: Path,
+    none: pl.DataFrame | None = None,
+    code_lists: CodeLists | None = None,
+) -> str:
     """Write parts in the form of `_ordered`, one after the other; `none` stands for no part at all."""
     if table.visibility != "public":
         private_folder(path.parent)
     first = next(parts, none)
     if first is None:
         raise ValueError(f"table {table.name}: nothing to write")
-    schema = table.arrow(first.columns)
+    schema = table.arrow(first.columns, code_lists)
     with written_whole(path) as temporary:
         with pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer:
             if table.visibility != "public":

@@ -7,7 +7,8 @@ storage.py. Asset = Parquet file = DuckDB table, by the same name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from lnob_pipeline.mappings.load import Mappings
 
 Kind = Literal["text", "integer", "number", "boolean", "date"]
+CodeLists = Mapping[str, Mapping[str, str]]
+"""Name of a code list -> code -> label."""
 POLARS: dict[Kind, pl.DataType] = {
     "text": pl.String(),
     "integer": pl.Int32(),
@@ -36,12 +39,17 @@ ARROW: dict[Kind, pa.DataType] = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column: name, kind, one sentence, and the unit where it is a number."""
+    """A column: name, kind, one sentence, the unit where it is a number, the code list where it holds codes.
+
+    codes: name of a list of publication/code_lists.py. joined: a value may be several of its codes joined by ','.
+    """
 
     name: str
     kind: Kind
     description: str
     unit: str | None = None
+    codes: str | None = None
+    joined: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,19 +77,24 @@ class Table:
         """The table without rows."""
         return pl.DataFrame(schema=self.schema)
 
-    def arrow(self, names: Sequence[str] | None = None) -> pa.Schema:
-        """The Arrow schema with a description and a unit on every field; source columns of open tables are text."""
+    def arrow(self, names: Sequence[str] | None = None, code_lists: CodeLists | None = None) -> pa.Schema:
+        """The Arrow schema: description, unit and codes (JSON, code -> label) of each field in its metadata.
+
+        Codes stand there as far as `code_lists` has the list. Source columns of open tables are text.
+        """
         declared = {column.name: column for column in self.columns}
         fields = []
         for name in names if names is not None else list(declared):
             column = declared.get(name) or Column(name, "text", "Column of the source file, as text")
             metadata = {"description": column.description} | ({"unit": column.unit} if column.unit else {})
+            if codes := (code_lists or {}).get(column.codes or ""):
+                metadata["codes"] = json.dumps(codes, ensure_ascii=False)
             fields.append(pa.field(name, ARROW[column.kind], metadata=metadata))
         return pa.schema(fields, metadata={"description": self.description, "visibility": self.visibility})
 
 
-def _text(name: str, description: str) -> Column:
-    return Column(name, "text", description)
+def _text(name: str, description: str, codes: str | None = None, *, joined: bool = False) -> Column:
+    return Column(name, "text", description, codes=codes, joined=joined)
 
 
 def _integer(name: str, description: str, unit: str | None = None) -> Column:
@@ -124,19 +137,19 @@ def _data_point_types() -> list[Column]:
 
 SUBMISSION = _text("submission_id", "Identifier of the hand-in: <iso3>-<year>-<slug>")
 VERSION = _text("version", "Content hash of the hand-in: sha256 over the manifest and the files")
-ISO3 = _text("iso3", "Country, ISO 3166-1 alpha-3")
+ISO3 = _text("iso3", "Country, ISO 3166-1 alpha-3", "countries")
 INDICATOR = _text("indicator", "SDG indicator")
 SERIES = _text("series", "UN series code; codes that start with LNOB_ are components, never an official series")
 UNIT = _text("unit", "Unit of the numbers, that of the series: PERCENT, PER_1000 ...")
 STRATUM_DIMENSIONS = ("sex", "age", "location", "disability", "wealth", "marginalised_group")
 STRATUM = (
     _text("stratum", "Breakdown cell as name=code joined by ';' in the order of the dimensions; _T is the headline"),
-    _text("sex", "F, M; _T is the total"),
-    _text("age", "Age band in years; _T is the total of the universe"),
-    _text("location", "U urban, R rural; _T is the total"),
-    _text("disability", "yes, no by the Washington Group Short Set; _T is the total"),
-    _text("wealth", "Q1 to Q5; _T is the total"),
-    _text("marginalised_group", "Code of indicator_mappings/groups.yaml; _T is the total"),
+    _text("sex", "F, M; _T is the total", "sex"),
+    _text("age", "Age band in years; _T is the total of the universe", "age"),
+    _text("location", "U urban, R rural; _T is the total", "location"),
+    _text("disability", "yes, no by the Washington Group Short Set; _T is the total", "disability"),
+    _text("wealth", "Q1 to Q5; _T is the total", "wealth"),
+    _text("marginalised_group", "Code of indicator_mappings/groups.yaml; _T is the total", "marginalised_group"),
 )
 
 SUBMISSIONS = Table(
@@ -375,20 +388,20 @@ CITIZEN_EVIDENCE = Table(
         SUBMISSION,
         ISO3,
         INDICATOR,
-        _text("evidence_type", "score_card, provider_score, focus_group, interview or policy_review"),
+        _text("evidence_type", "score_card, provider_score, focus_group, interview or policy_review", "evidence_types"),
         _text("statement", "What was scored, coded or asked: code of the instrument"),
-        _text("marginalised_group", "Group that speaks or is spoken of; null for none"),
+        _text("marginalised_group", "Group that speaks or is spoken of; null for none", "evidence_groups"),
         _text("area", "First-level area, ISO 3166-2; null where it may not be named"),
         _text("finding", "Answer or code: yes, no, partly, barrier ...; null for a score"),
         _number("score", "Mean of the groups' scores on the declared scale; null for other evidence", "scale points"),
         _number("scale_minimum", "Lowest score of the scale", "scale points"),
         _number("scale_maximum", "Highest score of the scale", "scale points"),
-        _text("better", "high or low: which end of the scale is good; null for other evidence"),
+        _text("better", "high or low: which end of the scale is good; null for other evidence", "better"),
         _integer("n_groups", "Groups, interviews or documents behind the row"),
         _integer("n_participants", "Persons who took part in them; null where not recorded"),
         _integer("n_mentions", "Distinct excerpts coded; null for other evidence"),
         _integer("year", "Year of the middle day of collection"),
-        _text("comparability", "D qualitative or score card, E policy or administrative fact"),
+        _text("comparability", "D qualitative or score card, E policy or administrative fact", "comparability"),
         _text("source", "Legal or other source named by the reviewer; null for other evidence"),
     ),
     partitioned=True,
@@ -401,7 +414,7 @@ _ESTIMATE_COLUMNS = (
     *STRATUM,
     _text("definition_version", "Version of the indicator definition that was computed"),
     _integer("year", "Year of the middle day of collection"),
-    _text("area_level", "national, admin1, admin2 or community"),
+    _text("area_level", "national, admin1, admin2 or community", "area_levels"),
     _text("area", "First-level areas the estimate speaks for, ISO 3166-2 joined by ','; null where not to be named"),
     _text("population", "Whom the number speaks of: persons, adults or households of the area, or respondents"),
     UNIT,
@@ -424,11 +437,12 @@ _ESTIMATE_COLUMNS = (
     _text(
         "reliability",
         "reliable, use_with_caution, few_degrees_of_freedom, too_few_cases, not_estimable, not_probability (DHS rule)",
+        "reliability",
     ),
-    _text("comparability", "A, B or C: class of comparability with the official series"),
+    _text("comparability", "A, B or C: class of comparability with the official series", "comparability"),
     _text("comparability_reason", "Why the class is what it is"),
-    _text("sampling_method", "probability, purposive, quota, census or open_call"),
-    _text("status", "estimated, or why a number is absent"),
+    _text("sampling_method", "probability, purposive, quota, census or open_call", "sampling_methods"),
+    _text("status", "estimated, or why a number is absent", "estimate_statuses"),
     _text("questions", "Variables of the question bank behind the number, joined by ','"),
     _text("instrument", "Instrument that maps the questionnaire"),
     _text("mapping_version", "Hash of indicator, variables and instrument"),
@@ -444,6 +458,8 @@ CITIZEN_ESTIMATES = Table(
         _integer(
             "n_numerator", "Unweighted number of units in the numerator, or whose number is not zero; for disclosure"
         ),
+        _number("largest_share", "Of a mean or ratio: part of the numerator that one unit carries; for disclosure", "1"),
+        _number("two_largest_share", "Of a mean or ratio: part that two units carry; for disclosure", "1"),
         _flag("sensitive", "The indicator or the group is sensitive"),
     ),
     partitioned=True,
@@ -475,15 +491,19 @@ OFFICIAL_OBSERVATIONS = Table(
     (
         _text("release", "Official release"),
         SERIES,
-        _text("iso3", "Country, ISO 3166-1 alpha-3; null for an area outside the partnership"),
+        _text("iso3", "Country, ISO 3166-1 alpha-3; null for an area outside the partnership", "countries"),
         _text("m49", "Area, UN M49, three digits"),
         _integer("year", "Year of the observation"),
         _text("value_text", "The value as published"),
         _number("value", "The value as a number; null where it is not one", "unit of the series"),
         _number("lower", "Lower end where the value is an interval (<2.5), else the value", "unit of the series"),
         _number("upper", "Upper end where the value is an interval (<2.5), else the value", "unit of the series"),
-        _text("value_flag", "number, below, above, not_applicable, withheld, not_provided or unreadable"),
-        _text("nature", "C country, CA country adjusted, E estimated, M modelled, G global monitoring, N, NA"),
+        _text(
+            "value_flag", "number, below, above, not_applicable, withheld, not_provided or unreadable", "value_flags"
+        ),
+        _text(
+            "nature", "C country, CA country adjusted, E estimated, M modelled, G global monitoring, N, NA", "natures"
+        ),
         _text("units", "Unit code"),
         _text("sex", "API code; null where the row carries no sex"),
         _text("age", "API code; null where the row carries no age"),
@@ -507,13 +527,19 @@ OFFICIAL_RELEASES = Table(
     ("release", "fetched", "sha256"),
     (
         _text("release", "Official release"),
-        _text("route", "How it came: api, sdmx, file (a bulk download) or bundled (with the project)"),
+        _text(
+            "route", "How it came: api, sdmx, file (a bulk download) or bundled (with the project)", "official_routes"
+        ),
         _text("fetched", "Day of fetching; of bundled figures the month of the release"),
         _text("source", "Address that was asked, or name of the file"),
         _integer("rows", "Rows as received", "rows"),
         _integer("series", "Series that were asked for and answered in full", "series"),
         _text("sha256", "Of the manifest of the snapshot, which holds that of every part"),
-        _text("state", "in_use; superseded; held: it waits for a person, and the one before stays in use"),
+        _text(
+            "state",
+            "in_use; superseded; held: it waits for a person, and the one before stays in use",
+            "official_states",
+        ),
         _text("held_because", "What is less than in the release before by more than the limit; null for nothing"),
         _text("decided_by", "Who let a held release be used"),
         Column("decided_on", "date", "Day of that decision"),
@@ -533,13 +559,18 @@ OFFICIAL_REVISIONS = Table(
             "change",
             "Of a value: added, changed, withdrawn. Of a series: series_added, series_withdrawn, series_renamed (its "
             "values stand under a new code), series_redefined (title, unit, headline or most values)",
+            "revision_changes",
         ),
         SERIES,
         _text("m49", "Area, UN M49, three digits; null where the change is one of the series"),
-        _text("iso3", "Country, ISO 3166-1 alpha-3; null for an area outside the partnership or a change of a series"),
+        _text(
+            "iso3",
+            "Country, ISO 3166-1 alpha-3; null for an area outside the partnership or a change of a series",
+            "countries",
+        ),
         _integer("year", "Year of the observation; null where the change is one of the series"),
         _text("dimension_key", "Dimensions that are not totals, as in official_observations"),
-        _text("nature", "Nature in the release in use; in the one before where the value was withdrawn"),
+        _text("nature", "Nature in the release in use; in the one before where the value was withdrawn", "natures"),
         _text("value_text_before", "The value as published before; of a series what it was"),
         _text("value_text_now", "The value as published now; of a series what it is"),
         _number("relative_change", "Change as a share of the value before; null where one is no number", "share"),
@@ -558,12 +589,12 @@ COMPARISON = Table(
         SERIES,
         *STRATUM,
         UNIT,
-        _text("relation", "same_line (class A of the same area), beside, official_only or citizen_only"),
+        _text("relation", "same_line (class A of the same area), beside, official_only or citizen_only", "relations"),
         _text("official_release", "Official release"),
         _integer("official_year", "Year of the latest usable official value"),
         _text("official_value_text", "Latest usable official value as published"),
         _number("official_value", "The same as a number", "unit of the series"),
-        _text("official_nature", "Nature of the official value"),
+        _text("official_nature", "Nature of the official value", "natures"),
         SUBMISSION,
         _integer("citizen_year", "Year of the citizen estimate"),
         _number("citizen_estimate", "Citizen estimate", "unit of the series"),
@@ -572,16 +603,18 @@ COMPARISON = Table(
         _number("citizen_ci_high", "Upper end of the 95 % interval", "unit of the series"),
         _integer("citizen_n", "Unweighted number of units in the denominator"),
         _text("citizen_population", "Whom the citizen number speaks of"),
-        _text("citizen_area_level", "national, admin1, admin2 or community"),
+        _text("citizen_area_level", "national, admin1, admin2 or community", "area_levels"),
         _text("citizen_area", "Areas the citizen number speaks for"),
-        _text("citizen_reliability", "Reliability of the citizen estimate, as in citizen_estimates"),
-        _text("citizen_status", "estimated, suppressed, or why a number is absent"),
-        _text("comparability", "A, B or C"),
+        _text("citizen_reliability", "Reliability of the citizen estimate, as in citizen_estimates", "reliability"),
+        _text("citizen_status", "estimated, suppressed, or why a number is absent", "estimate_statuses"),
+        _text("comparability", "A, B or C", "comparability"),
         _text(
             "differences",
             "What differs between the two (definition, area, year ...), by ' | '; or that the row is a component",
         ),
-        _text("flags", "discrepancy or differs_from_model, joined by ','; empty for none"),
+        _text(
+            "flags", "discrepancy or differs_from_model, joined by ','; empty for none", "comparison_flags", joined=True
+        ),
         _text("questions", "Variables of the question bank behind the citizen number"),
         _text("instrument", "Instrument that maps the questionnaire"),
         _text("definition_version", "Version of the definition that was computed"),
@@ -599,15 +632,24 @@ COMPARISON = Table(
             "Published upper bound, or the upper end of a censored value; null for neither",
             "unit of the series",
         ),
-        _text("sampling_method", "probability, purposive, quota, census or open_call; null without a citizen number"),
+        _text(
+            "sampling_method",
+            "probability, purposive, quota, census or open_call; null without a citizen number",
+            "sampling_methods",
+        ),
         _text("comparability_reason", "Why the class is what it is"),
         _text("mapping_lines", "file:line of the instrument for each of `questions`, in its order, joined by ','"),
         _text(
             "question_wordings",
             "Id of the wording of each of `questions`, in its order: variable@start of a sha256 over texts and codes",
         ),
-        _text("gap_status", "Status of the cell in data_gaps; null for a component"),
-        _text("gap_flags", "Flags of the cell in data_gaps, but those of a pair, which stand in `flags`"),
+        _text("gap_status", "Status of the cell in data_gaps; null for a component", "gap_statuses"),
+        _text(
+            "gap_flags",
+            "Flags of the cell in data_gaps, but those of a pair, which stand in `flags`",
+            "gap_flags",
+            joined=True,
+        ),
         _text("closing_questions", "Variables of the question bank that would close the gap, joined by ','"),
     ),
 )
@@ -622,22 +664,28 @@ DATA_GAPS = Table(
         INDICATOR,
         SERIES,
         *STRATUM,
-        _text("expected_because", "headline, required (by the indicator) or lnob (the pledge)"),
+        _text("expected_because", "headline, required (by the indicator) or lnob (the pledge)", "expected_because"),
         _text(
             "status",
             "First that holds over the rows of the stratum itself: not_applicable, no_series, not_loaded, reported, "
             "none_since_2015, withheld, not_provided, never_reported",
+            "gap_statuses",
         ),
-        _text("headline_status", "Status of the headline of the same series"),
-        _text("flags", "Flags that hold, joined by ','; empty for none"),
+        _text("headline_status", "Status of the headline of the same series", "gap_statuses"),
+        _text("flags", "Flags that hold, joined by ','; empty for none", "gap_flags", joined=True),
         _integer("latest_year", "Latest year with a usable official value"),
         _integer("n_years_since_base", "Years with a usable official value since the base year"),
         _integer("n_years_before_base", "Years with a usable official value before the base year"),
-        _text("natures", "Natures of the usable values since the base year, joined by ','"),
-        _text("scope", "systemic or national: whether half of the loaded countries have two years since the base year"),
+        _text("natures", "Natures of the usable values since the base year, joined by ','", "natures", joined=True),
+        _text(
+            "scope",
+            "systemic or national: whether half of the loaded countries have two years since the base year",
+            "gap_scopes",
+        ),
         _text(
             "citizen_effect",
             "could_close, closes, informs, illustrates, not_shown (hidden) or nothing_yet",
+            "citizen_effects",
         ),
         _text("citizen_submissions", "Submissions behind the effect, joined by ','"),
         _text("official_release", "Official release"),
@@ -690,8 +738,8 @@ DECISIONS = Table(
     ("subject", "decided_by", "decision", "date"),
     (
         _text("subject", "Submission, or table of the release"),
-        _text("decided_by", "partner, community, statistics_office or secretariat"),
-        _text("decision", "publish, accept, object or used_officially"),
+        _text("decided_by", "partner, community, statistics_office or secretariat", "decision_makers"),
+        _text("decision", "publish, accept, object or used_officially", "decisions"),
         Column("date", "date", "Day of the decision"),
         _text("reference", "Agreement, minute or letter"),
     ),
@@ -706,10 +754,10 @@ SOURCES = Table(
         SUBMISSION,
         ISO3,
         _text("organisation", "Partner; null where it may not be named"),
-        _text("data_type", "household_survey, score_card, focus_group, interview or policy_review"),
-        _text("state", "accepted, accepted_with_flags, rejected, withdrawn ..."),
-        _text("sampling_method", "How people were chosen"),
-        _text("area_level", "national, admin1, admin2 or community"),
+        _text("data_type", "household_survey, score_card, focus_group, interview or policy_review", "data_types"),
+        _text("state", "accepted, accepted_with_flags, rejected, withdrawn ...", "submission_states"),
+        _text("sampling_method", "How people were chosen", "sampling_methods"),
+        _text("area_level", "national, admin1, admin2 or community", "area_levels"),
         _text("area", "First-level areas, ISO 3166-2; null where not to be named"),
         _integer("year", "Year of the middle day of collection"),
         _integer("n_planned", "Planned units"),
@@ -729,6 +777,79 @@ PUBLISHED_ESTIMATES = Table(
     "public",
     ("submission_id", "series", "stratum"),
     _ESTIMATE_COLUMNS,
+)
+
+WITHDRAWALS = Table(
+    "withdrawals",
+    "publication",
+    "Submissions that an earlier release held and that were withdrawn since: their numbers are in no later release",
+    "public",
+    ("submission_id",),
+    (
+        SUBMISSION,
+        ISO3,
+        Column("withdrawn_on", "date", "Day on which the withdrawal was received"),
+        _text("first_release", "First release that held the submission"),
+        _text("last_release", "Last release that held it"),
+        _text("versions", "Versions that were published, as first seen: start of their content hash, joined by ','"),
+    ),
+)
+
+CODES = Table(
+    "codes",
+    "publication",
+    "The code lists of the other tables: what each code of each coded column means",
+    "public",
+    ("table_name", "column_name", "position"),
+    (
+        _text("table_name", "Table of the release"),
+        _text("column_name", "Column of that table which holds the code"),
+        _integer("position", "Place of the code in its list, from 1"),
+        _text("code", "Code as it stands in the column"),
+        _text("label", "What the code means, in English"),
+    ),
+)
+
+DISCLOSURE_AUDIT = Table(
+    "disclosure_audit",
+    "publication",
+    "How well the hidden estimates withstand an attack by linear programming, without a hidden value or an interval",
+    "public",
+    ("submission_id", "series", "reason"),
+    (
+        SUBMISSION,
+        SERIES,
+        _text("reason", "Why the numbers are hidden: the status in citizen_estimates"),
+        _integer("n_hidden", "Hidden estimates", "estimates"),
+        _integer("n_attacked", "Hidden estimates that were attacked: all but those public before", "estimates"),
+        _integer("n_public_before", "Hidden estimates that an earlier release shows: nothing protects them", "estimates"),
+        _text(
+            "narrowest",
+            "Narrowest interval that an outsider could reach, relative to its upper end: none, under a quarter, "
+            "a quarter, half, three quarters or more; null where none was attacked",
+        ),
+        _flag("passed", "Every interval is as wide as its rule asks, also of small sets that are not published"),
+    ),
+)
+
+COLUMN_LINEAGE = Table(
+    "column_lineage",
+    "publication",
+    "Where every column of the release comes from: a row for each column and each thing that it is made from",
+    "public",
+    ("stage", "table_name", "column_name", "source_table", "source_column"),
+    (
+        _text("stage", "Stage that makes the column; publication where it changes for the release what a stage made"),
+        _text("table_name", "Table of the release"),
+        _text("column_name", "Column of that table"),
+        _text(
+            "source_table",
+            "Table that it is made from; or where it begins: hand_in, official_figures, mappings, settings, register, "
+            "project, release",
+        ),
+        _text("source_column", "Column of the source, or file or setting; * for the variables that `questions` names"),
+        _text("how", "What is done, in a few words"),
+    ),
 )
 
 FIXED_TABLES = (
@@ -767,6 +888,10 @@ RELEASE_TABLES = (
     DATA_GAPS,
     COVERAGE,
     DECISIONS,
+    DISCLOSURE_AUDIT,
+    WITHDRAWALS,
+    CODES,
+    COLUMN_LINEAGE,
 )
 """What a release holds; nothing else of the project leaves the private folders."""
 

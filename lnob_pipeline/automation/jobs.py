@@ -11,10 +11,14 @@ from pathlib import Path
 import dagster as dg
 
 from lnob_pipeline import storage, tables
+from lnob_pipeline.automation.checks import key_results
 from lnob_pipeline.automation.metadata import UPSTREAM, Input, materialisations
 from lnob_pipeline.automation.partitions import add_keys
 from lnob_pipeline.automation.resources import PipelineSettings, now
+from lnob_pipeline.estimation.checks import check_results as estimation_checks
 from lnob_pipeline.gaps.checks import check_results as gap_checks
+from lnob_pipeline.harmonisation.checks import check_results as harmonisation_checks
+from lnob_pipeline.official.checks import check_results as official_checks
 from lnob_pipeline.pipeline import (
     PARTITIONED_STAGES,
     STAGES,
@@ -33,6 +37,7 @@ from lnob_pipeline.pipeline import (
 from lnob_pipeline.publication.checks import check_results as publication_checks
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions.checks import check_results as submission_checks
+from lnob_pipeline.submissions.checks import status_results as status_checks
 from lnob_pipeline.validation.checks import check_results as validation_checks
 
 STATUS = dg.AssetSelection.assets(tables.SUBMISSION_STATUS.name)
@@ -61,11 +66,11 @@ def _done(context: dg.OpExecutionContext, step: Step, settings: Settings) -> Non
     Checks are logged in the run: without a run, Dagster 1.13 can record a check of a partition only once.
     """
     if step.changed:
-        for event in materialisations(step, _inputs(context.instance, step, settings)):
+        for event in materialisations(step, _inputs(context.instance, step, settings), settings):
             context.log_event(event)
         for result in _checks(step, settings):
             context.log_event(_evaluation(result, step.key))  # type: ignore[arg-type]
-            if step.key is None and not result.passed:
+            if step.key is None and not result.passed and result.severity == dg.AssetCheckSeverity.ERROR:
                 raise dg.Failure(f"{result.check_name} does not hold of {step.stage}; nothing further is done")
     for problem in step.problems:
         context.log.warning(f"{step.key}: {problem}")
@@ -88,15 +93,24 @@ def _inputs(instance: dg.DagsterInstance, step: Step, settings: Settings) -> lis
 
 
 def _checks(step: Step, settings: Settings) -> Iterable[dg.AssetCheckResult]:
-    """The checks of the assets that a step stands for."""
+    """The checks of the assets that a step stands for, first those that every table has."""
+    yield from key_results(step, settings)
     if step.stage == "submissions":
-        return submission_checks(step)
-    if step.stage == "validation" and step.key:
-        return validation_checks(storage.read_table(settings.lake, tables.VALIDATION_RESULTS, step.key))
-    if step.stage == "gaps":
-        gaps = storage.read_table(settings.lake, tables.DATA_GAPS)
-        return gap_checks(gaps, storage.read_table(settings.lake, tables.COMPARISON))
-    return publication_checks(Path(step.texts["path"])) if step.stage == "publication" else ()
+        yield from submission_checks(step)
+    elif step.stage == "validation" and step.key:
+        yield from validation_checks(storage.read_table(settings.lake, tables.VALIDATION_RESULTS, step.key))
+    elif step.stage == "harmonisation" and step.key and step.outputs:
+        yield from harmonisation_checks(settings.lake, step.key)
+    elif step.stage == "estimation" and step.outputs:
+        yield from estimation_checks(storage.read_table(settings.lake, tables.CITIZEN_ESTIMATES, step.key))
+    elif step.stage == "status":
+        yield from status_checks(step)
+    elif step.stage == "official":
+        yield from official_checks(settings.lake)
+    elif step.stage == "gaps":
+        yield from gap_checks(settings.lake)
+    elif step.stage == "publication":
+        yield from publication_checks(Path(step.texts["path"]))
 
 
 def _evaluation(result: dg.AssetCheckResult, key: str | None) -> dg.AssetCheckEvaluation:

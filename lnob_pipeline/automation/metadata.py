@@ -11,9 +11,12 @@ from typing import Any
 
 import dagster as dg
 
+from lnob_pipeline.automation.lineage import lineage_of, lineage_of_release
 from lnob_pipeline.automation.partitions import SUBMISSIONS
+from lnob_pipeline.automation.standing import of_release, stands_on
 from lnob_pipeline.pipeline import Step, code_version
-from lnob_pipeline.tables import Table
+from lnob_pipeline.settings import Settings
+from lnob_pipeline.tables import RELEASE_TABLES, Column, Table
 
 OWNERS = ["team:secretariat"]
 RELEASE = "published_release"
@@ -32,6 +35,14 @@ UPSTREAM = {
     ),
 }  # fmt: skip
 """Stage -> the assets that its own are made from."""
+ABSENT_IN_KEY = {
+    ("quarantine", "sheet"), ("quarantine", "row_number"), ("quarantine", "column"),
+    ("validation_results", "record"), ("validation_results", "column"), ("validation_results", "expectation"),
+    ("citizen_evidence", "marginalised_group"), ("citizen_evidence", "area"), ("sdg_catalogue", "series"),
+    ("official_revisions", "m49"), ("official_revisions", "year"), ("official_revisions", "dimension_key"),
+    ("official_revisions", "nature"), ("comparison", "submission_id"),
+}  # fmt: skip
+"""Columns of a key that may be null: it says something there, as no sheet or no citizen number does."""
 
 
 def asset_spec(
@@ -55,31 +66,55 @@ def asset_spec(
 
 
 def column_schema(table: Table) -> dg.TableSchema:
-    """The declared columns with type, description and unit."""
+    """The declared columns with type, description, unit and key."""
+    return dg.TableSchema(columns=[_column(table, column) for column in table.columns], constraints=_key(table))
+
+
+def release_schema() -> dg.TableSchema:
+    """The columns of every table of a release, as `table.column`."""
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(
-                column.name,
-                column.kind,
-                description=column.description + (f" ({column.unit})" if column.unit else ""),
-            )
+            _column(table, column, f"{table.name}.{column.name}")
+            for table in RELEASE_TABLES
             for column in table.columns
         ]
     )
 
 
-def metadata_of(step: Step, table: str) -> dict[str, Any]:
-    """Row count, hash, and the step's counts, as entries that the UI plots over time."""
+def _column(table: Table, column: Column, name: str | None = None) -> dg.TableColumn:
+    in_key = column.name in table.key
+    return dg.TableColumn(
+        name or column.name,
+        column.kind,
+        description=column.description + (f" ({column.unit})" if column.unit else ""),
+        constraints=dg.TableColumnConstraints(
+            nullable=not in_key or (table.name, column.name) in ABSENT_IN_KEY,
+            unique=table.key == (column.name,),
+            other=["part of the key"] if in_key and len(table.key) > 1 else [],
+        ),
+    )
+
+
+def _key(table: Table) -> dg.TableConstraints:
+    return dg.TableConstraints(other=[f"one row for each {', '.join(table.key)}"])
+
+
+def metadata_of(step: Step, table: str, settings: Settings) -> dict[str, Any]:
+    """Row count, hash, column lineage and the step's counts, as entries that the UI shows and plots over time."""
     output = step.output(table)
     rows = "dagster/partition_row_count" if step.key else "dagster/row_count"
     counts: dict[str, Any] = {rows: output.rows, "sha256": output.sha256} if output else {}
     counts |= {name: dg.MetadataValue.float(float(value)) for name, value in step.numbers.items()}
+    lineage = lineage_of_release() if table == RELEASE else lineage_of(table, settings, step.key)
+    counts |= {"dagster/column_lineage": lineage} if lineage.deps_by_column else {}
     return counts | dict(step.texts) | {"changed": step.changed}
 
 
-def results(step: Step, previews: dict[str, str] | None = None) -> Iterator[dg.MaterializeResult[Any]]:
+def results(
+    step: Step, settings: Settings, previews: dict[str, str] | None = None
+) -> Iterator[dg.MaterializeResult[Any]]:
     """One materialisation for each asset of a step; its hash is the data version. `previews`: table -> markdown."""
-    for key, metadata, version in _assets(step):
+    for key, metadata, version in _assets(step, settings):
         text = (previews or {}).get(key)
         preview = {} if text is None else {"preview": dg.MetadataValue.md(text)}
         yield dg.MaterializeResult(asset_key=key, metadata=metadata | preview, data_version=dg.DataVersion(version))
@@ -94,12 +129,12 @@ class Input:
     pointer: str
 
 
-def materialisations(step: Step, inputs: Sequence[Input]) -> Iterator[dg.AssetMaterialization]:
+def materialisations(step: Step, inputs: Sequence[Input], settings: Settings) -> Iterator[dg.AssetMaterialization]:
     """The same as events, for bulk work: one run reports the partitions of many submissions.
 
     Without `inputs` the UI could not tell what an asset was made from, and would call it unsynced.
     """
-    for key, metadata, version in _assets(step):
+    for key, metadata, version in _assets(step, settings):
         tags = {"dagster/data_version": version, "dagster/code_version": code_version()}
         for item in inputs:
             tags[f"dagster/input_data_version/{item.asset}"] = item.version
@@ -107,13 +142,12 @@ def materialisations(step: Step, inputs: Sequence[Input]) -> Iterator[dg.AssetMa
         yield dg.AssetMaterialization(key, partition=step.key, metadata=metadata, tags=tags)
 
 
-def _assets(step: Step) -> Iterator[tuple[str, dict[str, Any], str]]:
+def _assets(step: Step, settings: Settings) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Asset key, metadata and data version. The tables of a release are one asset, published_release."""
-    if step.stage != "publication":
-        for output in step.outputs:
-            yield output.table, metadata_of(step, output.table), output.sha256
+    if step.stage == "publication":
+        entries = metadata_of(step, RELEASE, settings) | stands_on(settings) | of_release(step)
+        yield RELEASE, entries, step.texts["hash"]
         return
-    rows = "\n".join(f"| {item.table} | {item.rows} |" for item in step.outputs)
-    listed = {"tables": dg.MetadataValue.md(f"| table | rows |\n|---|---|\n{rows}")}
-    page = {"page": dg.MetadataValue.path(step.texts["page"])}
-    yield RELEASE, metadata_of(step, RELEASE) | listed | page, step.texts["hash"]
+    behind = stands_on(settings) if step.stage == "gaps" else {}
+    for output in step.outputs:
+        yield output.table, metadata_of(step, output.table, settings) | behind, output.sha256

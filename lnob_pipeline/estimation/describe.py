@@ -55,6 +55,8 @@ def described(
         n_clusters=pl.col("n_psu"),
         degrees_of_freedom=pl.col("df"),
         design_effect=pl.col("deff").round(DECIMALS),
+        largest_share=pl.col("largest_share").round(DECIMALS),
+        two_largest_share=pl.col("two_largest_share").round(DECIMALS),
         sampling_method=pl.lit(manifest.sampling.method),
         status=pl.col("status").replace({"ok": "estimated", "not_probability": "estimated", "degenerate": "estimated"}),
         instrument=pl.lit(instrument.instrument),

@@ -209,6 +209,7 @@ def _estimates(
     found = _with_counts(found.with_columns(counts=pl.lit("units")), by)
     if in_persons:
         found = _shares_of_members(found, by)
+    found = _with_largest_shares(found, rows, targets, breakdowns, by, in_persons=in_persons)
     if frame.rows == "persons" and any(target.measure.unit == "household" for target in targets):
         found = _counted_in_households(found, rows, targets, breakdowns, by)
     return _with_strata(found, frame, groups, mappings)
@@ -323,6 +324,48 @@ def _shares_of_members(found: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     return joined.with_columns(est=pl.col("of_members"), counts=pl.lit("members")).drop("of_members")
 
 
+def _with_largest_shares(
+    found: pl.DataFrame,
+    rows: pl.DataFrame,
+    targets: Sequence[Target],
+    breakdowns: list[tuple[str, ...]],
+    by: list[str],
+    *,
+    in_persons: bool,
+) -> pl.DataFrame:
+    """Add what one unit, and two, carry of the numerator of a mean or ratio: parts of 1, null for shares and scales.
+
+    A unit is a household where its members share one answer. With the weights and without them, whichever is more.
+    """
+    schema = {"estimand": pl.String, "largest_share": pl.Float64, "two_largest_share": pl.Float64}
+    parts = [pl.DataFrame(schema=schema)]
+    weight = pl.col("weight_").cast(pl.Float64)
+    if in_persons:
+        weight = weight * pl.col("household_size")
+    for target in targets:
+        if not target.quantity or target.scale is not None:
+            continue
+        name = target.name("numerator" if "numerator" in target.columns else "value")
+        unit = ["household_key"] if target.measure.unit == "household" else []
+        amounts = rows.filter((weight > 0) & pl.col(name).is_not_null()).with_columns(
+            plain=pl.col(name).abs(), weighted=pl.col(name).abs() * weight
+        )
+        for breakdown in breakdowns:
+            inside = amounts.drop_nulls(list(breakdown))
+            units = inside.group_by(*breakdown, *unit).agg(pl.col("plain", "weighted").sum()) if unit else inside
+            shares = [
+                pl.max_horizontal(pl.col(kind).top_k(most).sum() / pl.col(kind).sum() for kind in ("plain", "weighted"))
+                .fill_nan(None)
+                .alias(column)
+                for most, column in ((1, "largest_share"), (2, "two_largest_share"))
+            ]
+            grouped = units.group_by(breakdown).agg(shares) if breakdown else units.select(shares)
+            parts.append(grouped.with_columns(estimand=pl.lit(target.code)))
+    shares_of = pl.concat(parts, how="diagonal")
+    missing = [pl.lit(None, dtype=pl.String).alias(name) for name in by if name not in shares_of.columns]
+    return found.join(shares_of.with_columns(missing), on=[*by, "estimand"], how="left", nulls_equal=True)
+
+
 def _counted_in_households(
     found: pl.DataFrame,
     rows: pl.DataFrame,
@@ -378,6 +421,8 @@ def _with_strata(found: pl.DataFrame, frame: _Frame, groups: list[str], mappings
         *(pl.col(name).cast(pl.Float64) for name in numbers),
         "status",
         "counts",
+        "largest_share",
+        "two_largest_share",
     )
 
 

@@ -6,9 +6,11 @@ from typing import Any
 import dagster as dg
 
 from lnob_pipeline import storage, tables
+from lnob_pipeline.automation.checks import key_checks, key_results
 from lnob_pipeline.automation.metadata import UPSTREAM, asset_spec, results
 from lnob_pipeline.automation.policies import WHEN_ANYTHING_NEW
 from lnob_pipeline.automation.resources import PipelineSettings
+from lnob_pipeline.automation.standing import markdown
 from lnob_pipeline.gaps.checks import CHECKS, check_results
 from lnob_pipeline.pipeline import run_gaps
 
@@ -23,7 +25,7 @@ PREVIEW = 15
         asset_spec(tables.COVERAGE, UPSTREAM["gaps"], automation=WHEN_ANYTHING_NEW),
         asset_spec(tables.DECISIONS, UPSTREAM["gaps"], automation=WHEN_ANYTHING_NEW),
     ],
-    check_specs=CHECKS,
+    check_specs=[*CHECKS, *key_checks("comparison", "coverage", "decisions")],
     pool="publication",
 )
 def gaps_stage(settings: PipelineSettings) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
@@ -33,11 +35,6 @@ def gaps_stage(settings: PipelineSettings) -> Iterator[dg.MaterializeResult[Any]
     gaps = storage.read_table(loaded.lake, tables.DATA_GAPS)
     columns = ["iso3", "series", "stratum", "status", "flags", "citizen_effect"]
     previews = {"data_gaps": markdown(gaps.select(columns).head(PREVIEW).rows(), columns)}
-    yield from results(step, previews)
-    yield from check_results(gaps, storage.read_table(loaded.lake, tables.COMPARISON))
-
-
-def markdown(rows: list[tuple[Any, ...]], columns: list[str]) -> str:
-    """A table in Markdown."""
-    lines = [columns, ["---"] * len(columns), *([str(cell) for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    yield from results(step, loaded, previews)
+    yield from key_results(step, loaded)
+    yield from check_results(loaded.lake)

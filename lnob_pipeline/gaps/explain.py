@@ -84,6 +84,7 @@ SCOPE: Final[Mapping[str | None, str]] = {
 HIDDEN: Final[Mapping[str, str]] = {
     "suppressed_small_sample": "fewer than 25 people or households answered",
     "suppressed_small_count": "so few have, or lack, what was asked that somebody could be recognised",
+    "suppressed_dominance": "one answer makes up so much of the number that it could be worked out",
     "suppressed_to_protect": "another hidden number could be worked out from it",
     "suppressed_few_participants": "fewer than four people said it",
     "too_few_cases": "fewer than 25 people or households answered",

@@ -6,8 +6,10 @@ from typing import Any
 import dagster as dg
 
 from lnob_pipeline import tables
+from lnob_pipeline.automation.checks import key_checks, key_results
 from lnob_pipeline.automation.metadata import UPSTREAM, asset_spec, results
 from lnob_pipeline.automation.resources import PipelineSettings
+from lnob_pipeline.harmonisation.checks import CHECKS, check_results
 from lnob_pipeline.mappings.load import MappingError, load_mappings
 from lnob_pipeline.pipeline import run_harmonisation
 from lnob_pipeline.settings import Settings
@@ -34,12 +36,20 @@ HOUSEHOLDS, PERSONS = _tables()
         asset_spec(tables.CITIZEN_EVIDENCE, UPSTREAM["harmonisation"]),
         asset_spec(tables.DISCLOSURE_RISK, UPSTREAM["harmonisation"]),
     ],
+    check_specs=[
+        *CHECKS,
+        *key_checks(HOUSEHOLDS.name, PERSONS.name, tables.CITIZEN_EVIDENCE.name, tables.DISCLOSURE_RISK.name),
+    ],
 )
 def harmonisation_stage(
     context: dg.AssetExecutionContext, settings: PipelineSettings
-) -> Iterator[dg.MaterializeResult[Any]]:
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Translate the accepted answers by the instrument file."""
-    step = run_harmonisation(settings.load(), context.partition_key)
+    loaded, key = settings.load(), context.partition_key
+    step = run_harmonisation(loaded, key)
     if step.texts.get("stopped_variables"):
         context.log.warning(f"too many unknown codes, variable stopped: {step.texts['stopped_variables']}")
-    yield from results(step)
+    yield from results(step, loaded)
+    yield from key_results(step, loaded)
+    if step.outputs:
+        yield from check_results(loaded.lake, key)

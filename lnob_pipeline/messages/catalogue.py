@@ -1,6 +1,7 @@
-"""A language of the feedback: its catalogue, what its translations are worth, and how a message is said in it.
+"""A language: its catalogue, what its translations are worth, and how a message of the feedback is said in it.
 
-Here belongs reading a catalogue and saying a message. Which messages there are is in extract.py. A draft translation is
+Here belongs reading a catalogue and saying a message. Which messages there are is in extract.py; how the report speaks
+is in publication/report/speech.py. A draft translation is
 used for feedback, which says so; it is never used for the texts of consent and for the questions of the Washington
 Group, where a word changes what people agree to and who counts as disabled: there the English stands until a person has
 reviewed the translation.
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from babel import Locale
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import PoFileError, read_po
 
@@ -30,7 +32,7 @@ LANGUAGES = {
     "sw": "Kiswahili",
     "vi": "Tiếng Việt",
 }
-"""The languages beside English, each with its own name."""
+"""The languages of the feedback beside English, each with its own name."""
 Status = Literal["official", "reviewed", "draft"]
 STATUSES: dict[str, Status] = {"official": "official", "reviewed": "reviewed", "draft": "draft"}
 PROTECTED = ("consent", "washington_group")
@@ -40,6 +42,32 @@ KIND = "kind"
 UNIT = "unit"
 """The same for units of measurement."""
 STATUS = re.compile(r"^Status: (\w+)$", re.MULTILINE)
+
+
+@dataclass
+class Domain:
+    """Catalogues that belong together. purpose: what their heads say they are for.
+
+    fixed: languages with their own names; None: every catalogue that lies in the folder is one, so that a language is
+    added by adding its file.
+    """
+
+    folder: Path
+    template: str
+    purpose: str
+    fixed: Mapping[str, str] | None = None
+
+    @property
+    def languages(self) -> Mapping[str, str]:
+        """Code -> the language's own name, sorted by code."""
+        if self.fixed is not None:
+            return self.fixed
+        codes = sorted(path.stem for path in self.folder.glob("*.po"))
+        return {code: Locale.parse(code).get_display_name() or code for code in codes}
+
+
+FEEDBACK = Domain(FOLDER, "messages.pot", "the feedback to partners", LANGUAGES)
+REPORT = Domain(FOLDER.parent / "publication" / "report" / "messages", "report.pot", "the report of a release")
 
 
 class CatalogueError(ValueError):
@@ -74,14 +102,14 @@ class Catalogue:
 ENGLISH = Catalogue()
 
 
-def path_of(language: str) -> Path:
+def path_of(language: str, domain: Domain = FEEDBACK) -> Path:
     """The file of a language."""
-    return FOLDER / f"{language}.po"
+    return domain.folder / f"{language}.po"
 
 
 @functools.cache
 def catalogue(language: str) -> Catalogue:
-    """The catalogue of a language (ISO 639-1); English where there is none. Raises CatalogueError."""
+    """The catalogue of the feedback in a language (ISO 639-1); English where there is none. Raises CatalogueError."""
     if language not in LANGUAGES or not path_of(language).exists():
         return ENGLISH
     read = read_catalogue(language)
@@ -93,9 +121,9 @@ def catalogue(language: str) -> Catalogue:
     return Catalogue(language, status_of(read, language), texts)
 
 
-def read_catalogue(language: str) -> Catalog:
+def read_catalogue(language: str, domain: Domain = FEEDBACK) -> Catalog:
     """The file of a language as Babel reads it, without its translations checked. Raises CatalogueError."""
-    path = path_of(language)
+    path = path_of(language, domain)
     try:
         with path.open("rb") as stream:
             return read_po(stream, locale=language, abort_invalid=True)
@@ -108,5 +136,5 @@ def status_of(read: Catalog, language: str) -> Status:
     found = STATUS.search(re.sub(r"^# ?", "", read.header_comment or "", flags=re.MULTILINE))
     if found is None or found[1] not in STATUSES:
         says = f"its head says `# Status: ` and one of {', '.join(STATUSES)}"
-        raise CatalogueError(f"{path_of(language).name} does not say what its translations are worth: {says}")
+        raise CatalogueError(f"{language}.po does not say what its translations are worth: {says}")
     return STATUSES[found[1]]

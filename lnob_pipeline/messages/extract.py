@@ -1,9 +1,11 @@
 """All messages of the pipeline, read from its source, and the catalogues kept in step with them.
 
-Here belongs what makes and checks catalogues; nothing here runs when feedback is written. A message is a constant: the
-texts of validation/rules.py, and what is handed to ReaderError, Note and Message. Texts of the producers' guide that
-people are asked (consent, Washington Group) are messages too, marked in the guide by <!-- messages: CONTEXT --> and
-<!-- end -->. A message that is put together from pieces cannot be translated, and is a finding.
+Here belongs what makes and checks catalogues; nothing here runs when feedback or a report is written. A message is a
+constant. Of the feedback: the texts of validation/rules.py, and what is handed to ReaderError, Note and Message; texts
+of the producers' guide that people are asked (consent, Washington Group) are messages too, marked in the guide by
+<!-- messages: CONTEXT --> and <!-- end -->. Of the report: what its templates and modules hand to say, plain and count,
+the words of words.py, and the labels of groups and breakdowns. A message that is put together from pieces cannot be
+translated, and is a finding.
 """
 
 from __future__ import annotations
@@ -17,17 +19,21 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+import jinja2
 import yaml
 from babel.messages.catalog import Catalog
+from babel.messages.catalog import Message as Translation
 from babel.messages.pofile import write_po
+from jinja2 import nodes
 
 from lnob_pipeline.messages.catalogue import (
+    FEEDBACK,
     FOLDER,
     KIND,
-    LANGUAGES,
     PROTECTED,
     UNIT,
     CatalogueError,
+    Domain,
     path_of,
     read_catalogue,
     status_of,
@@ -49,25 +55,30 @@ CALLS = {
 """Calls that carry messages: place and name of the arguments."""
 STAGES = ("submissions", "validation")
 """The packages that speak to partners."""
-TEMPLATE = FOLDER / "messages.pot"
+REPORT_SOURCES = PACKAGE / "publication" / "report"
+SPEAKING = {"say": 1, "plain": 1, "count": 2}
+"""What says a message of the report, and how many of its arguments are texts: one, or singular and plural."""
 MARKED = re.compile(r"<!-- messages: (\w+) -->\n(.*?)<!-- end -->", re.DOTALL)
 SPOKEN = re.compile("[a-z]{2}")
 """What a message has outside its braces; a bare date or code is said alike in every language."""
 Assigned = dict[str, list[ast.expr]]
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 """A constant, so that the same messages give the same bytes."""
-HEAD = """{name} for the feedback to partners.
+ALL = "All messages"
+"""The name of a template, which gives way to the language's own where the template was copied to begin a language."""
+HEAD = """{name} for {purpose}.
 Status: {status}
 (official: adopted by the authority named here; reviewed: read by a speaker who knows the subject; draft: neither)"""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A message of the code: its English, its context, and the file it stands in."""
+    """A message of the code: its English, its context, the file it stands in, and the English of more than one."""
 
     text: str
     context: str | None
     place: str
+    plural: str | None = None
 
 
 def messages(guide: Path | None = None) -> tuple[list[Entry], list[str]]:
@@ -91,6 +102,59 @@ def messages(guide: Path | None = None) -> tuple[list[Entry], list[str]]:
             for text in filter(None, (line.strip().lstrip("-*0123456789.> ").strip() for line in part.splitlines())):
                 found.setdefault((context, text), Entry(text, context, guide.name))
     return list(found.values()), problems
+
+
+def report_messages(mappings: Path) -> tuple[list[Entry], list[str]]:
+    """Every message of the report once, and a sentence for each that is not constant. mappings: their folder."""
+    found: dict[str, Entry] = {}
+    problems: list[str] = []
+    for path in sorted([*REPORT_SOURCES.glob("*.py"), *REPORT_SOURCES.glob("*.jinja")]):
+        said = _said_by_module(path) if path.suffix == ".py" else _said_by_template(path)
+        for line, texts in said:
+            if any(text is None for text in texts):
+                problems.append(
+                    f"{path.name}, line {line}: the message is not one constant text; give its parts by name"
+                )
+                continue
+            one, *many = [str(text) for text in texts]
+            entry = Entry(one, None, f"publication/report/{path.name}", many[0] if many else None)
+            if found.setdefault(one, entry).plural != entry.plural:
+                problems.append(f"{path.name}, line {line}: said with a plural and without, or with two: {one}")
+    for name in ("groups.yaml", "breakdowns.yaml"):
+        for text in _labels(yaml.safe_load((mappings / name).read_text("utf-8"))):
+            found.setdefault(text, Entry(text, None, name))
+    return list(found.values()), problems
+
+
+def _said_by_module(path: Path) -> Iterator[tuple[int, list[str | None]]]:
+    tree = ast.parse(path.read_text("utf-8"))
+    if path.name.endswith("words.py"):
+        for node in tree.body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict):
+                for value in node.value.values:
+                    for part in value.elts if isinstance(value, ast.Tuple) else [value]:
+                        yield part.lineno, list(_constants(part, {}))
+    for call in (item for item in ast.walk(tree) if isinstance(item, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        # A text that is handed on in a variable is one of words.py or of the mappings, or was found where it was made.
+        if name in SPEAKING and call.args and not isinstance(call.args[0], ast.Name | ast.Subscript | ast.Attribute):
+            yield call.lineno, [text for part in call.args[: SPEAKING[name]] for text in _constants(part, {})]
+
+
+def _said_by_template(path: Path) -> Iterator[tuple[int, list[str | None]]]:
+    for call in jinja2.Environment().parse(path.read_text("utf-8")).find_all(nodes.Call):
+        name = call.node.name if isinstance(call.node, nodes.Name) else ""
+        if name in SPEAKING and not isinstance(call.args[0], nodes.Name | nodes.Getattr | nodes.Getitem):
+            texts = call.args[: SPEAKING[name]]
+            yield call.lineno, [part.value if isinstance(part, nodes.Const) else None for part in texts]
+
+
+def _labels(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("label"), str):
+            yield node["label"]
+        for value in node.values():
+            yield from _labels(value)
 
 
 def _texts(tree: ast.Module, shared: Assigned) -> Iterator[tuple[int, str | None, str | None]]:
@@ -169,82 +233,110 @@ def placeholders(text: str) -> list[str]:
     return sorted(name for _, name, _, _ in string.Formatter().parse(text) if name is not None)
 
 
-def findings(entries: list[Entry]) -> list[str]:
+def findings(entries: list[Entry], domain: Domain = FEEDBACK) -> list[str]:
     """What is wrong with the catalogues: a sentence for each fault. A message without a translation is none."""
-    known = {(entry.context, entry.text) for entry in entries}
+    known = {(entry.context, entry.text): entry for entry in entries}
     found = []
     for entry in entries:
         try:
             placeholders(entry.text)
         except ValueError:
             found.append(f"{entry.place}: braces do not pair in: {entry.text}")
-    for language in LANGUAGES:
+    for language in domain.languages:
         try:
-            read = read_catalogue(language)
+            read = read_catalogue(language, domain)
             status_of(read, language)
         except CatalogueError as error:
             found.append(str(error))
             continue
-        name = path_of(language).name
-        held = {(entry.context, str(entry.id)): entry for entry in read if entry.id}
-        found += [f"{name} lacks the message: {text}" for context, text in known - held.keys()]
-        found += [f"{name} holds a message that is no longer said: {text}" for _, text in held.keys() - known]
+        name = path_of(language, domain).name
+        held = {(item.context, _english(item)): item for item in read if item.id}
+        found += [f"{name} lacks the message: {text}" for context, text in known.keys() - held.keys()]
+        found += [f"{name} holds a message that is no longer said: {text}" for _, text in held.keys() - known.keys()]
         found += [f"{name} keeps an old message: {item.id}" for item in read.obsolete.values()]
-        found += [f"{name}: marked as fuzzy: {entry.id}" for entry in held.values() if entry.fuzzy]
-        for (_, text), message in held.items():
-            if message.string and (said := _placeholder_fault(text, str(message.string))):
-                found.append(f"{name}: {said}: {text}")
+        found += [f"{name}: marked as fuzzy: {_english(item)}" for item in held.values() if item.fuzzy]
+        for key in held.keys() & known.keys():
+            if said := _fault(known[key], _translations(held[key])):
+                found.append(f"{name}: {said}: {key[1]}")
     return sorted(found)
 
 
-def _placeholder_fault(text: str, translation: str) -> str:
-    try:
-        same = set(placeholders(text)) == set(placeholders(translation))
-    except ValueError:
-        return "braces do not pair in the translation of"
-    return "" if same else "the names in braces differ in the translation of"
+def _english(item: Translation) -> str:
+    return str(item.id if isinstance(item.id, str) else item.id[0])
 
 
-def translated(language: str) -> tuple[int, int]:
+def _translations(item: Translation) -> list[str]:
+    """The forms of a translation, one or one for each plural form; none unless all are there."""
+    forms = [item.string] if isinstance(item.string, str) else list(item.string or ())
+    return forms if all(forms) else []
+
+
+def _fault(entry: Entry, forms: list[str]) -> str:
+    """What is wrong with a translation; empty for nothing. A form that is said of one number may leave `n` out."""
+    may_lack = set() if entry.plural is None else {"n"}
+    for form in forms:
+        try:
+            same = set(placeholders(entry.plural or entry.text)) | may_lack == set(placeholders(form)) | may_lack
+        except ValueError:
+            return "braces do not pair in the translation of"
+        if not same:
+            return "the names in braces differ in the translation of"
+    return ""
+
+
+def translated(language: str, domain: Domain = FEEDBACK) -> tuple[int, int]:
     """How many messages of a catalogue are translated, and how many it has."""
-    entries = [entry for entry in read_catalogue(language) if entry.id]
-    return sum(bool(entry.string) for entry in entries), len(entries)
+    items = [item for item in read_catalogue(language, domain) if item.id]
+    return sum(bool(_translations(item)) for item in items), len(items)
 
 
-def write(entries: list[Entry]) -> list[str]:
+def write(entries: list[Entry], domain: Domain = FEEDBACK) -> list[str]:
     """Bring the template and every catalogue in step with the code; return the names of the files that changed.
 
     Translations of messages that stay are kept; those of messages that are no longer said fall away.
     """
     changed = []
-    if _write(TEMPLATE, _catalog("en", entries, {}, HEAD.format(name="All messages", status="draft"))):
-        changed.append(TEMPLATE.name)
-    for language, name in LANGUAGES.items():
-        kept: dict[tuple[str | None, str], str] = {}
-        head = HEAD.format(name=name, status="draft")
-        if path_of(language).exists():
-            read = read_catalogue(language)
-            kept = {(entry.context, str(entry.id)): str(entry.string) for entry in read if entry.id and entry.string}
-            head = re.sub(r"^# ?", "", read.header_comment, flags=re.MULTILINE)
-        if _write(path_of(language), _catalog(language, entries, kept, head)):
-            changed.append(path_of(language).name)
+    head = HEAD.format(name=ALL, purpose=domain.purpose, status="draft")
+    if _write(domain.folder / domain.template, _catalog("en", entries, {}, head)):
+        changed.append(domain.template)
+    for language, name in domain.languages.items():
+        kept: dict[tuple[str | None, str], list[str]] = {}
+        head = HEAD.format(name=name, purpose=domain.purpose, status="draft")
+        if path_of(language, domain).exists():
+            read = read_catalogue(language, domain)
+            kept, head = _kept(read), re.sub(f"^{ALL}", name, _head(read))
+        if _write(path_of(language, domain), _catalog(language, entries, kept, head)):
+            changed.append(path_of(language, domain).name)
     return changed
 
 
-def missing(entries: list[Entry], language: str) -> str:
-    """The messages of a language without a translation, as YAML to fill in. Protected ones are left to reviewers."""
-    read = read_catalogue(language)
-    done = {(entry.context, str(entry.id)) for entry in read if entry.string}
+def _kept(read: Catalog) -> dict[tuple[str | None, str], list[str]]:
+    return {(item.context, _english(item)): forms for item in read if item.id and (forms := _translations(item))}
+
+
+def _head(read: Catalog) -> str:
+    return re.sub(r"^# ?", "", read.header_comment, flags=re.MULTILINE)
+
+
+def missing(entries: list[Entry], language: str, domain: Domain = FEEDBACK) -> str:
+    """The messages of a language without a translation, as YAML to fill in. Protected ones are left to reviewers.
+
+    A message with a plural (`en_plural`) has a list with one place for each plural form of the language.
+    """
+    read = read_catalogue(language, domain)
+    done = _kept(read)
     draft = status_of(read, language) == "draft"
     left = [
-        {"en": entry.text, language: ""} | ({"context": entry.context} if entry.context else {})
+        {"en": entry.text}
+        | ({language: ""} if entry.plural is None else {"en_plural": entry.plural, language: [""] * read.num_plurals})
+        | ({"context": entry.context} if entry.context else {})
         for entry in entries
         if (entry.context, entry.text) not in done and not (draft and entry.context in PROTECTED)
     ]
     return yaml.safe_dump(left, allow_unicode=True, sort_keys=False, width=10**6) if left else ""
 
 
-def merge(entries: list[Entry], language: str, text: str) -> tuple[int, list[str]]:
+def merge(entries: list[Entry], language: str, text: str, domain: Domain = FEEDBACK) -> tuple[int, list[str]]:
     """Take translations from filled YAML into a catalogue; return how many, and a sentence for each not taken.
 
     Raises CatalogueError where the text is not a list of messages.
@@ -259,35 +351,42 @@ def merge(entries: list[Entry], language: str, text: str) -> tuple[int, list[str
         isinstance(item, dict) and isinstance(item.get("en"), str) for item in given
     ):
         raise CatalogueError("the translations are a list of entries with `en` and the language, as --missing gives it")
-    known = {(entry.context, entry.text) for entry in entries}
-    read = read_catalogue(language)
-    kept = {(entry.context, str(entry.id)): str(entry.string) for entry in read if entry.id and entry.string}
+    known = {(entry.context, entry.text): entry for entry in entries}
+    read = read_catalogue(language, domain)
+    kept = _kept(read)
     taken, problems = 0, []
     for item in given:
-        key, translation = (item.get("context"), item["en"]), str(item.get(language) or "").strip()
-        if not translation:
+        key, filled = (item.get("context"), item["en"]), item.get(language) or ""
+        forms = [str(form or "").strip() for form in (filled if isinstance(filled, list) else [filled])]
+        if not all(forms):
             continue
-        if key not in known:
+        entry = known.get(key)
+        if entry is None:
             problems.append(f"no message of the pipeline: {key[1]}")
-        elif fault := _placeholder_fault(key[1], translation):
+        elif len(forms) != (wanted := 1 if entry.plural is None else read.num_plurals):
+            problems.append(f"{len(forms)} plural forms, and {language} has {wanted}: {key[1]}")
+        elif fault := _fault(entry, forms):
             problems.append(f"{fault}: {key[1]}")
         else:
-            kept[key] = translation
+            kept[key] = forms
             taken += 1
-    head = re.sub(r"^# ?", "", read.header_comment, flags=re.MULTILINE)
-    _write(path_of(language), _catalog(language, entries, kept, head))
+    _write(path_of(language, domain), _catalog(language, entries, kept, _head(read)))
     return taken, problems
 
 
-def _catalog(language: str, entries: list[Entry], texts: dict[tuple[str | None, str], str], head: str) -> Catalog:
+def _catalog(language: str, entries: list[Entry], texts: dict[tuple[str | None, str], list[str]], head: str) -> Catalog:
     made = Catalog(
         locale=language, project="lnob-pipeline", version="1", creation_date=LONG_AGO, revision_date=LONG_AGO,
         header_comment="\n".join(f"# {line}".rstrip() for line in head.splitlines()), fuzzy=False,
         last_translator="", language_team="",
     )  # fmt: skip
     for entry in entries:
-        key = (entry.context, entry.text)
-        made.add(entry.text, texts.get(key, ""), locations=[(entry.place, 0)], context=entry.context)
+        forms = texts.get((entry.context, entry.text), [])
+        if entry.plural is None:
+            made.add(entry.text, forms[0] if forms else "", locations=[(entry.place, 0)], context=entry.context)
+        else:
+            filled = tuple(forms) if len(forms) == made.num_plurals else ("",) * made.num_plurals
+            made.add((entry.text, entry.plural), filled, locations=[(entry.place, 0)], context=entry.context)
     return made
 
 

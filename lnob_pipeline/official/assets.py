@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from lnob_pipeline import tables
+from lnob_pipeline.automation.checks import key_checks, key_results
 from lnob_pipeline.automation.metadata import asset_spec, results
 from lnob_pipeline.automation.resources import PipelineSettings, now
 from lnob_pipeline.official.checks import CHECKS, check_results
@@ -20,7 +21,7 @@ from lnob_pipeline.pipeline import run_official
         asset_spec(tables.OFFICIAL_RELEASES),
         asset_spec(tables.OFFICIAL_REVISIONS),
     ],
-    check_specs=CHECKS,
+    check_specs=[*CHECKS, *key_checks("sdg_catalogue", "official_releases")],
 )
 def official_stage(
     context: dg.AssetExecutionContext, settings: PipelineSettings
@@ -29,5 +30,6 @@ def official_stage(
     loaded = settings.load()
     step = run_official(loaded, now())
     context.log.info("%s: %s", step.texts["official_source"], step.texts["official_because"])
-    yield from results(step)
+    yield from results(step, loaded)
+    yield from key_results(step, loaded)
     yield from check_results(loaded.lake)

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from lnob_pipeline import tables
-from lnob_pipeline.automation.metadata import OWNERS, RELEASE, UPSTREAM, results
+from lnob_pipeline.automation.metadata import OWNERS, RELEASE, UPSTREAM, release_schema, results
 from lnob_pipeline.automation.policies import WHEN_ANYTHING_NEW
 from lnob_pipeline.automation.resources import PipelineSettings, now
 from lnob_pipeline.pipeline import code_version, run_publication
@@ -23,6 +23,7 @@ from lnob_pipeline.publication.checks import CHECKS, check_results
             description="A dated, frozen set of outputs: " + ", ".join(table.name for table in tables.RELEASE_TABLES),
             group_name="publication",
             owners=OWNERS,
+            metadata={"dagster/column_schema": release_schema()},
             kinds={"duckdb", "parquet", "csv"},
             tags={"visibility": "public"},
             code_version=code_version(),
@@ -34,6 +35,7 @@ from lnob_pipeline.publication.checks import CHECKS, check_results
 )
 def publication_stage(settings: PipelineSettings) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Disclosure control, then one release folder and `latest`."""
-    step = run_publication(settings.load(), now())
-    yield from results(step)
+    loaded = settings.load()
+    step = run_publication(loaded, now())
+    yield from results(step, loaded)
     yield from check_results(Path(step.texts["path"]))

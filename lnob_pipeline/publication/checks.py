@@ -15,6 +15,11 @@ CHECKS = [
         asset="published_release",
         description="No published estimate rests on fewer than 25 unweighted cases",
     ),
+    dg.AssetCheckSpec(
+        "disclosure_audit",
+        asset="published_release",
+        description="No hidden estimate can be reckoned from the shown ones closer than its rule allows",
+    ),
 ]
 
 
@@ -31,4 +36,17 @@ def check_results(release: Path) -> Iterator[dg.AssetCheckResult]:
     small = estimates.filter(pl.col("estimate").is_not_null() & (pl.col("n") < 25)).select(pl.len()).collect().item()
     yield dg.AssetCheckResult(
         check_name="no_small_cells", asset_key="published_release", passed=small == 0, metadata={"small": small}
+    )
+    audit = pl.read_parquet(release / "disclosure_audit.parquet")
+    failed = audit.filter(~pl.col("passed").fill_null(value=False)).height
+    yield dg.AssetCheckResult(
+        check_name="disclosure_audit",
+        asset_key="published_release",
+        passed=failed == 0,
+        metadata={
+            "hidden": int(audit["n_hidden"].sum()),
+            "attacked": int(audit["n_attacked"].sum()),
+            "public_before": int(audit["n_public_before"].sum()),
+            "failed": failed,
+        },
     )

@@ -1,24 +1,20 @@
 """Disclosure control: which numbers about people may be shown, and what hides with a hidden one.
 
-Here: the rules for estimates, for the comparison that repeats them, and for evidence from groups. Not here: reliability
-as such (estimation), what may be named (the manifest; stages 3 and 4 leave a place out that may not be named).
+Here: hiding, for estimates, for the comparison that repeats them, and for evidence from groups. Not here: what may not
+be shown by itself (disclosure_rules), which numbers hang together (disclosure_links), the attack that tells when enough
+is hidden (disclosure_audit), reliability as such (estimation), what may be named (the manifest; stages 3 and 4 leave a
+place out that may not be named; what is said of a sensitive group names no area below the first level).
 
-Primary rules. An estimate is hidden when it rests on fewer than 25 unweighted cases (a rule of reliability: DHS,
-UNICEF), or when its numerator or the complement of it counts 1 to 4 cases (common practice of statistics offices);
-about a sensitive indicator or group, also when everyone or no one is in the numerator: that says something of each
-person.
+A number is hidden by its own rule, or to protect another, cheapest first (fewest cases). First for each sum by itself:
+of a stratum and its categories none or at least two terms are hidden, and the hidden ones together obey the count rule;
+marginalised groups overlap, and each is a sum with everyone else. Then for all sums together, series that contain each
+other and earlier releases: as long as the attack comes too close to a number, one more is hidden. A number that differs
+by 1 to 4 cases from one that a kept release shows is hidden too: the difference is these people. Where nothing is left
+to hide, nothing is published (DisclosureError).
 
-Secondary rule. Strata add up: for one hand-in and series, a stratum is the sum of its categories in one more dimension
-(all = women + men; women = women with + women without a disability), so whoever knows all terms but one knows the last.
-In every such sum none or at least two terms are hidden, and the hidden categories taken together, which a subtraction
-does give, obey the count rule themselves. Marginalised groups overlap and do not add up: each is a sum with everyone
-else, who are not shown but can be reckoned, so the count rule holds for them too. Hiding goes on until nothing changes.
-
-What this does not protect against: systems of several sums solved together (a table of 4 x 4 with two blanks in each
-row and column can still give a cell; each sum is looked at alone), two series of one hand-in where one contains the
-other, two releases compared, two hand-ins about the same people, knowledge from outside. People whose answer to a
-breakdown question is missing are not treated as a category. Sources: Hundepool et al., Statistical Disclosure Control
-(2012), chapter 4; DHS Guide to Statistics (25 and 50 cases).
+What this does not protect against: two hand-ins about the same people, a release that is no longer kept, knowledge
+from outside, being one of few hidden people oneself. People without an answer to a breakdown question are no category
+that is protected, and n of two series that differ by such answers are attacked apart.
 """
 
 from __future__ import annotations
@@ -29,18 +25,31 @@ import polars as pl
 
 from lnob_pipeline.gaps.comparison import without_flags_of_the_pair
 from lnob_pipeline.mappings.load import Mappings
+from lnob_pipeline.publication.disclosure_audit import CELLS, Attack, summary
+from lnob_pipeline.publication.disclosure_links import (
+    BEFORE,
+    SUM,
+    beside_earlier,
+    same_people,
+    series_pairs,
+    sums,
+)
+from lnob_pipeline.publication.disclosure_rules import (
+    CAUTION_BELOW,
+    FEW_PARTICIPANTS,
+    FEWEST_CASES,
+    FEWEST_PARTICIPANTS,
+    REASONS,
+    SMALL_COUNT,
+    SMALL_SAMPLE,
+    TO_PROTECT,
+    primary,
+    small,
+)
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.tables import CITIZEN_EVIDENCE, COMPARISON, PUBLISHED_ESTIMATES, STRATUM_DIMENSIONS
 
-FEWEST_CASES = 25
-CAUTION_BELOW = 50
-SMALL_COUNT = 4
-FEWEST_PARTICIPANTS = 4
-
-SMALL_SAMPLE = "suppressed_small_sample"
-SMALL_NUMBER = "suppressed_small_count"
-TO_PROTECT = "suppressed_to_protect"
-FEW_PARTICIPANTS = "suppressed_few_participants"
+__all__ = ["FEWEST_CASES", "HIDES_WITH_ESTIMATE", "Disclosed", "DisclosureError", "disclose", "visible_effects"]
 
 HIDES_WITH_ESTIMATE = (
     "estimate",
@@ -67,16 +76,20 @@ FROM_ESTIMATES = {
 }
 """Column of the comparison -> column of the estimates that it repeats."""
 
-_SUM = "_sum"
 _KEY = ["submission_id", "series", "stratum"]
 
 
+class DisclosureError(RuntimeError):
+    """A hidden number could be reckoned and nothing is left to hide; the message says whose, and what to do."""
+
+
 class Disclosed(NamedTuple):
-    """Frames in the form of the tables PUBLISHED_ESTIMATES, COMPARISON and CITIZEN_EVIDENCE, safe to publish."""
+    """Frames in the form of PUBLISHED_ESTIMATES, COMPARISON, CITIZEN_EVIDENCE and DISCLOSURE_AUDIT, safe to publish."""
 
     citizen_estimates: pl.DataFrame
     comparison: pl.DataFrame
     citizen_evidence: pl.DataFrame
+    disclosure_audit: pl.DataFrame
 
 
 def disclose(
@@ -85,16 +98,20 @@ def disclose(
     citizen_evidence: pl.DataFrame,
     mappings: Mappings,
     settings: Settings,
+    before: pl.DataFrame | None = None,
 ) -> Disclosed:
     """Hide what may not be shown, and say so in the status.
 
     `citizen_estimates` has the form of CITIZEN_ESTIMATES (with n_numerator and sensitive), the others that of their
-    tables. The numbers of the comparison are taken from the disclosed estimates, so that the two cannot differ. Raises
-    ValueError when the comparison holds a citizen figure that no estimate stands behind.
+    tables. before: what earlier releases show (disclosure_links.published_before); None for nothing. The numbers of the
+    comparison are taken from the disclosed estimates, so that the two cannot differ. Raises ValueError when the
+    comparison holds a citizen figure that no estimate stands behind, and DisclosureError.
     """
     del settings  # the rules are promises to the people who answered, not an operator's choice
-    estimates = _estimates(citizen_estimates, mappings)
-    return Disclosed(estimates, _comparison(comparison, estimates), _evidence(citizen_evidence, mappings))
+    estimates, audit = _estimates(
+        citizen_estimates, mappings, pl.DataFrame(schema=BEFORE) if before is None else before
+    )
+    return Disclosed(estimates, _comparison(comparison, estimates), _evidence(citizen_evidence, mappings), audit)
 
 
 def visible_effects(data_gaps: pl.DataFrame, estimates: pl.DataFrame) -> pl.DataFrame:
@@ -122,12 +139,6 @@ def visible_effects(data_gaps: pl.DataFrame, estimates: pl.DataFrame) -> pl.Data
     )
 
 
-def _small(count: pl.Expr, of: pl.Expr) -> pl.Expr:
-    """Whether a count or what is left of `of` is 1 to 4."""
-    left = of - count
-    return count.is_between(1, SMALL_COUNT) | left.is_between(1, SMALL_COUNT)
-
-
 def _sensitive(mappings: Mappings) -> pl.Expr:
     groups = [code for code, group in mappings.groups.items() if group.sensitive]
     return pl.col("marginalised_group").is_in(groups).fill_null(False)
@@ -140,8 +151,9 @@ def _named_area(mappings: Mappings) -> pl.Expr:
     return pl.when(parts.list.eval(pl.element().is_in(known)).list.all()).then("area").alias("area")
 
 
-def _estimates(estimates: pl.DataFrame, mappings: Mappings) -> pl.DataFrame:
-    n, numerator = pl.col("n"), pl.col("_numerator")
+def _estimates(estimates: pl.DataFrame, mappings: Mappings, before: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The estimates as they are published, and the table DISCLOSURE_AUDIT."""
+    n = pl.col("n")
     indicators = [code for code, indicator in mappings.indicators.items() if indicator.sensitive]
     sensitive = pl.col("sensitive").fill_null(False) | pl.col("indicator").is_in(indicators) | _sensitive(mappings)
     cells = (
@@ -149,30 +161,18 @@ def _estimates(estimates: pl.DataFrame, mappings: Mappings) -> pl.DataFrame:
         .with_row_index("_cell")
         .with_columns(
             # A mean of several shares has no single numerator: the count that the estimate implies stands for it.
-            pl.col("n_numerator")
-            .cast(pl.Float64)
-            .fill_null((pl.col("estimate") / 100 * n).round())
-            .alias("_numerator"),
-        )
-        .with_columns(
-            pl.when(pl.col("estimate").is_null())
-            .then(None)
-            .when(n.fill_null(0) < FEWEST_CASES)
-            .then(pl.lit(SMALL_SAMPLE))
-            .when(_small(numerator, n) | (sensitive & ((numerator == 0) | (numerator == n))))
-            .then(pl.lit(SMALL_NUMBER))
-            .alias("_hidden")
+            numerator=pl.col("n_numerator").cast(pl.Float64).fill_null((pl.col("estimate") / 100 * n).round()),
+            amount=pl.when(pl.col("largest_share").is_not_null()).then(pl.col("estimate") * n),
+            sensitive=sensitive,
         )
     )
-    protected = _to_protect(cells)
-    hidden = (
-        pl.when(pl.col("_hidden").is_null() & pl.col("_cell").is_in(protected.implode()))
-        .then(pl.lit(TO_PROTECT))
-        .otherwise("_hidden")
-    )
-    return (
-        cells.with_columns(hidden.alias("_hidden"))
-        .with_columns(
+    cells = beside_earlier(cells, before, SMALL_COUNT).with_columns(primary().alias("_hidden"))
+    differs = pl.col("differs") & pl.col("_hidden").is_null() & pl.col("estimate").is_not_null()
+    cells = cells.with_columns(pl.when(differs).then(pl.lit(TO_PROTECT)).otherwise("_hidden").alias("_hidden"))
+    attack = Attack(_attacked(cells), series_pairs(mappings), same_people(mappings))
+    cells = _safe(_hide(cells, _to_protect(cells)), attack)
+    published = (
+        cells.with_columns(
             pl.coalesce("_hidden", "status").alias("status"),
             pl.when(pl.col("_hidden") == SMALL_SAMPLE)
             .then(pl.lit("too_few_cases"))
@@ -196,48 +196,73 @@ def _estimates(estimates: pl.DataFrame, mappings: Mappings) -> pl.DataFrame:
         )
         .select(pl.col(name).cast(kind) for name, kind in PUBLISHED_ESTIMATES.schema.items())
     )
+    return published, _audited(cells, published, attack)
 
 
-def _sums(cells: pl.DataFrame) -> pl.DataFrame:
-    """One row a term of a sum: _sum, _parent and _child (cells), _overlapping (a group and everyone else).
+def _hide(cells: pl.DataFrame, protected: pl.Series) -> pl.DataFrame:
+    chosen = pl.col("_hidden").is_null() & pl.col("_cell").is_in(protected.implode())
+    return cells.with_columns(pl.when(chosen).then(pl.lit(TO_PROTECT)).otherwise("_hidden").alias("_hidden"))
 
-    A parent is the stratum with one dimension fewer. Cells without cases are known zeros and no terms; a sum whose
-    parent is not among the cells has nothing to subtract from.
+
+def _safe(cells: pl.DataFrame, attack: Attack) -> pl.DataFrame:
+    """Hide more, cheapest first, until no attack comes too close to a hidden number.
+
+    Where nothing stands beside it that could be hidden, the reasons give it away (four counts of 1 to 4 make 4): then
+    the series of the hand-in is withheld as a whole, all its numbers for the same reason.
     """
-    terms = cells.filter(pl.col("n").fill_null(0) > 0)
-    names = ["submission_id", "series", *STRATUM_DIMENSIONS]
-    parents = terms.select(pl.col("_cell").alias("_parent"), *names)
-    sums = []
-    for dimension in STRATUM_DIMENSIONS:
-        overlapping = dimension == "marginalised_group"
-        group = pl.col(dimension) if overlapping else pl.lit("")
-        children = terms.filter(pl.col(dimension) != "_T").select(
-            pl.col("_cell").alias("_child"),
-            *[pl.lit("_T").alias(name) if name == dimension else name for name in names],
-            group.alias("_group"),
+    withheld: set[tuple[str, str]] = set()
+    while True:
+        narrow = attack.on(_attacked(cells), thorough=False).narrow or attack.on(_attacked(cells)).narrow
+        hide = sorted({cell for item in narrow for cell in item.cells})
+        stuck = {(item.submission_id, item.series) for item in narrow if not item.cells} - withheld
+        if not hide and not stuck:
+            return cells
+        cells = _hide(cells, pl.Series(hide, dtype=pl.UInt32))
+        if stuck:
+            withheld |= stuck
+            whole = pl.DataFrame(sorted(stuck), schema=["submission_id", "series"], orient="row")
+            inside = cells.join(whole, on=["submission_id", "series"], how="semi")["_cell"].implode()
+            reason = pl.when(pl.col("estimate").is_not_null() & pl.col("_cell").is_in(inside)).then(pl.lit(TO_PROTECT))
+            cells = cells.with_columns(reason.otherwise("_hidden").alias("_hidden"))
+
+
+def _audited(cells: pl.DataFrame, published: pl.DataFrame, attack: Attack) -> pl.DataFrame:
+    """The table DISCLOSURE_AUDIT of the estimates as they are published: what they show and say, not what was meant.
+
+    Raises DisclosureError where an attack comes too close.
+    """
+    says = published.select(
+        reason=pl.when(pl.col("status").is_in(REASONS)).then("status"),
+        shown=pl.any_horizontal(pl.col(HIDES_WITH_ESTIMATE).is_not_null()),
+    )
+    attacked = _attacked(cells).with_columns(says["reason"], says["shown"])
+    finding = attack.on(attacked)
+    for item in finding.narrow:
+        raise DisclosureError(
+            f"{item.submission_id}, {item.series}: a number that has to be hidden can be reckoned from what this and "
+            f"earlier releases show, and nothing of this release is left to hide. Nothing was published and the last "
+            f"release stays. Withdraw the hand-in, or take the earlier releases that show its neighbours out of the "
+            f"folder of releases, then run again"
         )
-        sums.append(
-            children.join(parents, on=names).select(
-                pl.struct(pl.lit(dimension), "_parent", "_group").rank("dense").alias("_part"),
-                pl.lit(dimension).alias("_dimension"),
-                "_parent",
-                "_child",
-                pl.lit(overlapping).alias("_overlapping"),
-            )
-        )
-    return pl.concat(sums).with_columns(pl.struct("_dimension", "_part").rank("dense").alias(_SUM))
+    return summary(attacked, finding)
+
+
+def _attacked(cells: pl.DataFrame) -> pl.DataFrame:
+    """The cells in the form that is attacked."""
+    columns = cells.with_columns(reason="_hidden", shown=_shown())
+    return columns.select(*(pl.col(name).cast(kind) for name, kind in CELLS.items()), *STRATUM_DIMENSIONS)
 
 
 def _to_protect(cells: pl.DataFrame) -> pl.Series:
     """The cells to hide because a subtraction would give a hidden one; smallest first, to a fixed point."""
-    figures = cells.select("_cell", "n", "_numerator", "stratum", shown=_shown())
-    sums = _sums(cells)
+    figures = cells.select("_cell", "n", "numerator", "stratum", shown=_shown())
+    together = sums(cells)
     parent = figures.rename({name: f"_parent{name}" for name in figures.columns if name != "_cell"})
     hidden = pl.Series("_cell", [], dtype=pl.UInt32)
     while True:
         gone = hidden.implode()
         terms = (
-            sums.join(figures, left_on="_child", right_on="_cell")
+            together.join(figures, left_on="_child", right_on="_cell")
             .join(parent, left_on="_parent", right_on="_cell")
             .with_columns(
                 pl.col("shown") & ~pl.col("_child").is_in(gone),
@@ -245,7 +270,7 @@ def _to_protect(cells: pl.DataFrame) -> pl.Series:
             )
         )
         seen = pl.col("shown")
-        totals = terms.group_by(_SUM).agg(
+        totals = terms.group_by(SUM).agg(
             pl.first("_parent", "_overlapping", "_parentshown"),
             (~seen).sum().alias("_hidden_children"),
             (pl.col("n").sum() >= pl.first("_parentn")).alias("_complete"),
@@ -256,26 +281,26 @@ def _to_protect(cells: pl.DataFrame) -> pl.Series:
                 .then((pl.col(name) * ~seen).sum())
                 .otherwise(pl.first(f"_parent{name}") - (pl.col(name) * seen).sum())
                 .alias(f"_left{name}")
-                for name in ("n", "_numerator")
+                for name in ("n", "numerator")
             ),
         )
         overlapping, parent_seen, missing = pl.col("_overlapping"), pl.col("_parentshown"), pl.col("_hidden_children")
         gives_a_category = ~overlapping & parent_seen & (missing == 1)
         gives_the_parent = ~overlapping & ~parent_seen & (missing == 0) & pl.col("_complete")
         gives_a_small_count = (
-            parent_seen & (overlapping | (missing > 0)) & _small(pl.col("_left_numerator"), pl.col("_leftn"))
+            parent_seen & (overlapping | (missing > 0)) & small(pl.col("_leftnumerator"), pl.col("_leftn"))
         )
         unsafe = totals.filter(gives_a_category | gives_the_parent | gives_a_small_count)
         if unsafe.is_empty():
             return hidden
         children = (
-            terms.join(unsafe.select(_SUM), on=_SUM)
+            terms.join(unsafe.select(SUM), on=SUM)
             .filter("shown")
             .sort("n", "stratum")
-            .group_by(_SUM, maintain_order=True)
+            .group_by(SUM, maintain_order=True)
             .agg(pl.first("_child").alias("_cell"))
         )
-        without = unsafe.join(children, on=_SUM, how="anti").filter("_parentshown").select(_SUM, _cell="_parent")
+        without = unsafe.join(children, on=SUM, how="anti").filter("_parentshown").select(SUM, _cell="_parent")
         hidden = pl.concat([hidden, children["_cell"], without["_cell"]]).unique().sort()
 
 

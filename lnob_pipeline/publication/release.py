@@ -1,7 +1,7 @@
 """A release: a dated folder that is written whole, checked, and only then shown.
 
 Here: the files of a release, their sums, the swap of `latest`, and the lock. Not here: what may be shown (disclosure),
-how the page looks (report), the form of Parquet and DuckDB (storage, warehouse).
+how the page looks (report), the form of Parquet and DuckDB (storage, warehouse), what a whole release is (verify).
 
     published/releases/2026-11-22_1a2b3c4d/   one Parquet file a table, all that OUTPUTS write, SHA256SUMS
     published/latest -> releases/2026-11-22_1a2b3c4d
@@ -9,7 +9,8 @@ how the page looks (report), the form of Parquet and DuckDB (storage, warehouse)
 The eight letters are the start of a hash over the Parquet files and the code, so the same is the same release and not
 written twice. A folder appears by one rename, `latest` changes by another (rename(2) is atomic), both after fsync(2):
 at any moment a reader finds the old release or the new one. A process that dies leaves at most a folder whose name
-starts with a dot; the next run removes it. The lock is the kernel's (flock(2)) and dies with its holder.
+starts with a dot; the next run removes it. The lock is the kernel's (flock(2)) and dies with its holder. Older releases
+are removed after that, under the same lock, as the policy says (history).
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import itertools
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,18 +34,36 @@ import polars as pl
 
 from lnob_pipeline import storage
 from lnob_pipeline.mappings.load import load_mappings
-from lnob_pipeline.publication import report, tabular
+from lnob_pipeline.publication import (
+    catalogue,
+    changes,
+    history,
+    open_sdg,
+    release_manifest,
+    report,
+    sdmx,
+    statistical_packages,
+    tabular,
+    workbook,
+)
+from lnob_pipeline.publication.code_lists import code_lists
 from lnob_pipeline.publication.content import ReleaseContent, Writer
 from lnob_pipeline.publication.disclosure import FEWEST_CASES
+from lnob_pipeline.publication.verify import SUMS, verify, verify_sums
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.tables import RELEASE_TABLES
 
-SUMS = "SHA256SUMS"
 OUTPUTS: tuple[tuple[str, Writer], ...] = (
     ("csv", tabular.write_csv),
     ("duckdb", tabular.write_duckdb),
-    ("report", report.write),
+    ("sdmx", sdmx.write),
+    ("open_sdg", open_sdg.write),
+    ("stata_spss", statistical_packages.write),
+    ("workbook", workbook.write),
+    ("catalogue", catalogue.write),
     ("documentation", tabular.write_documentation),
+    ("changes", changes.write),
+    ("report", report.write),
 )
 """What a release is written as beside Parquet, in this order: name of the part and its writer."""
 TEXTS = (".html", ".json", ".md", ".txt", ".yml", ".yaml", ".xml")
@@ -80,39 +100,26 @@ def publish(
     ReleaseError.
     """
     _refuse_what_is_not_public(tables)
+    history.check_policy(settings)
     releases = settings.published / "releases"
-    try:
-        releases.mkdir(parents=True, exist_ok=True)
-        with _lock(settings.published, patience):
-            _clear_leftovers(settings.published)
-            with _building(releases) as folder:
-                return _write(folder, tables, settings, released_at, provenance)
-    except (OSError, duckdb.IOException) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise ReleaseError(
-            f"the release could not be written below {settings.published}: {reason}. What was published before is "
-            f"untouched; make room or mend the folder's permissions, then run again"
-        ) from error
+    with _changing(settings, patience):
+        with _building(releases) as folder:
+            release = _write(folder, tables, settings, released_at, provenance)
+        _prune(settings, tables["withdrawals"]["submission_id"].to_list(), released_at)
+        return release
 
 
-def verify(folder: Path) -> list[str]:
-    """Check a release against its SHA256SUMS. Returns one sentence for each problem, none when all is well."""
-    if not (folder / SUMS).is_file():
-        return [f"{folder.name}: {SUMS} is missing"]
-    expected = {}
-    for line in (folder / SUMS).read_text("utf-8").splitlines():
-        digest, _, name = line.partition("  ")
-        expected[name] = digest
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - {SUMS}
-    return [
-        *(f"{folder.name}: {name} is missing" for name in sorted(expected.keys() - present)),
-        *(f"{folder.name}: {name} is not listed in {SUMS}" for name in sorted(present - expected.keys())),
-        *(
-            f"{folder.name}: {name} is not what was published"
-            for name in sorted(expected.keys() & present)
-            if storage.sha256_file(folder / name) != expected[name]
-        ),
-    ]
+def prune(
+    settings: Settings, withdrawn: Collection[str], now: str, *, dry_run: bool = False, patience: float = 60.0
+) -> dict[str, str]:
+    """Remove the releases that the policy lets go (history.leaving); with dry_run nothing. Release -> why it goes.
+
+    withdrawn: submissions that are withdrawn now. now: ISO 8601, UTC. Raises ReleaseError.
+    """
+    if dry_run or not (settings.published / "releases").is_dir():
+        return history.leaving(history.past(settings.published), history.shown(settings.published), settings, withdrawn)
+    with _changing(settings, patience):
+        return _prune(settings, withdrawn, now)
 
 
 def _refuse_what_is_not_public(tables: Mapping[str, pl.DataFrame]) -> None:
@@ -132,6 +139,9 @@ def _refuse_what_is_not_public(tables: Mapping[str, pl.DataFrame]) -> None:
             raise ReleaseError(
                 f"{name} shows {count} estimate(s) of fewer than {FEWEST_CASES} cases; disclose it first"
             )
+    unsafe = tables["disclosure_audit"].filter(~pl.col("passed").fill_null(value=False))
+    for submission, series in unsafe.select("submission_id", "series").iter_rows():
+        raise ReleaseError(f"{submission}, {series}: the disclosure audit did not pass; disclose it first")
 
 
 def _write(
@@ -142,50 +152,52 @@ def _write(
     provenance: Mapping[str, Any],
 ) -> Release:
     """Fill `folder`, move it to its place and swap `latest`; called with the lock held."""
-    parquet = {table: folder / f"{table.name}.parquet" for table in RELEASE_TABLES}
-    sums = {path.name: storage.write_table(tables[table.name], table, path) for table, path in parquet.items()}
-    versions = (str(provenance.get(name, "")) for name in ("code_version", "mapping_version"))
-    stated = "".join([*(f"{sums[name]}  {name}\n" for name in sorted(sums)), *versions])
-    digest = hashlib.sha256(stated.encode()).hexdigest()
-    latest = settings.published / "latest"
-    found = _sound(folder.parent, digest[:8])
-    if found:
-        return Release(found, digest, _point(latest, found))
-    identifier = f"{released_at[:10]}_{digest[:8]}"
-    shaped = {table.name: storage.in_form(tables[table.name], table) for table in RELEASE_TABLES}
-    facts = _manifest(shaped, sums, settings, {"release": identifier, "released_at": released_at, **provenance})
-    previous = latest.resolve() if latest.is_dir() else None
-    content = ReleaseContent(shaped, load_mappings(settings.mappings), settings, facts, previous)
-    for _, write in OUTPUTS:
-        write(folder, content)
-    written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    for name in written:
-        if name.endswith(TEXTS):
-            _refuse_paths(name, (folder / name).read_text("utf-8"), settings)
-    sums |= {name: storage.sha256_file(folder / name) for name in written if name not in sums}
-    storage.write_bytes(folder / SUMS, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode())
+    mappings = load_mappings(settings.mappings)
+    with storage.noted() as notes:
+        shaped = {table.name: storage.in_form(tables[table.name], table) for table in RELEASE_TABLES}
+        lists = code_lists(mappings)
+        sums = {}
+        for table in RELEASE_TABLES:
+            path = folder / f"{table.name}.parquet"
+            sums[path.name] = storage.write_table(shaped[table.name], table, path, lists, shaped=True)
+        versions = (str(provenance.get(name, "")) for name in ("code_version", "mapping_version"))
+        stated = "".join([*(f"{sums[name]}  {name}\n" for name in sorted(sums)), *versions])
+        digest = hashlib.sha256(stated.encode()).hexdigest()
+        latest = settings.published / "latest"
+        if found := _sound(folder.parent, digest[:8], latest):
+            return Release(found, digest, _point(latest, found))
+        place = _free_name(folder.parent, f"{released_at[:10]}_{digest[:8]}")
+        previous = latest.resolve() if latest.is_dir() else None
+        about = {
+            "release": place.name,
+            "released_at": released_at,
+            "hash": digest,
+            "previous": previous.name if previous else None,
+            **provenance,
+        }
+        facts = release_manifest.facts(shaped, sums, mappings, settings, [name for name, _ in OUTPUTS], about)
+        content = ReleaseContent(shaped, mappings, settings, facts, previous)
+        for _, write in OUTPUTS:
+            write(folder, content)
+    _write_sums(folder, notes, settings)
     if problems := verify(folder):
         raise ReleaseError("the release does not read back as it was written: " + "; ".join(problems))
-    place = folder.parent / identifier
     _show(folder, place)
     return Release(place, digest, _point(latest, place))
 
 
-def _manifest(
-    tables: Mapping[str, pl.DataFrame], sums: Mapping[str, str], settings: Settings, provenance: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Where the release comes from. Folders of this machine are left out."""
-    thresholds = {
-        field.name: value
-        for field in dataclasses.fields(settings)
-        if not isinstance(value := getattr(settings, field.name), Path)
-    }
-    return {
-        **provenance,
-        "synthetic": bool(tables["sources"]["synthetic"].any()),
-        "settings": thresholds,
-        "tables": {name: {"rows": frame.height, "sha256": sums[f"{name}.parquet"]} for name, frame in tables.items()},
-    }
+def _write_sums(folder: Path, notes: Mapping[Path, str], settings: Settings) -> None:
+    """SHA256SUMS over what was to be written, not over what lies there: verify() compares the two."""
+    written = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = {path.resolve(): path.relative_to(folder).as_posix() for path in written}
+    if strange := sorted(name for path, name in names.items() if path not in notes):
+        raise ReleaseError(f"{', '.join(strange)}: not written through storage, so nobody can say that it is whole")
+    for path, name in names.items():
+        if name.endswith(TEXTS):
+            _refuse_paths(name, path.read_text("utf-8"), settings)
+    base = folder.resolve()
+    sums = sorted((path.relative_to(base).as_posix(), digest) for path, digest in notes.items() if base in path.parents)
+    storage.write_bytes(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums).encode())
 
 
 def _refuse_paths(name: str, text: str, settings: Settings) -> None:
@@ -195,13 +207,26 @@ def _refuse_paths(name: str, text: str, settings: Settings) -> None:
             raise ReleaseError(f"{name} would name a folder of this machine ({value}); take it out of the provenance")
 
 
-def _sound(releases: Path, start: str) -> Path | None:
-    """The release of these tables that is already there. One that is damaged is put aside, to be written again."""
-    for found in sorted(releases.glob(f"*_{start}")):
-        if not verify(found):
+def _sound(releases: Path, start: str, latest: Path) -> Path | None:
+    """The release of these tables that is already there, whole. One that is damaged is removed, to be written again.
+
+    Unless `latest` shows it: then it stays till a whole one is shown, so that `latest` always shows something.
+    """
+    for found in sorted(releases.glob(f"[0-9]*_{start}*")):
+        if not found.is_dir():
+            continue
+        if not verify_sums(found):
             return found
-        found.rename(releases / f"{_BUILDING}damaged-{found.name}")
+        if not (latest.is_symlink() and latest.readlink().name == found.name):
+            aside = found.rename(releases / f"{_BUILDING}damaged-{found.name}")
+            shutil.rmtree(aside, ignore_errors=True)
     return None
+
+
+def _free_name(releases: Path, name: str) -> Path:
+    """Where the release goes; a number is added where a damaged release of the same name is still shown."""
+    places = itertools.chain([releases / name], (releases / f"{name}-{number}" for number in itertools.count(2)))
+    return next(place for place in places if not place.exists())
 
 
 def _show(folder: Path, place: Path) -> None:
@@ -225,6 +250,36 @@ def _point(latest: Path, release: Path) -> bool:
     return True
 
 
+def _prune(settings: Settings, withdrawn: Collection[str], now: str) -> dict[str, str]:
+    """Remove what the policy lets go; called with the lock held."""
+    releases = history.past(settings.published)
+    why = history.leaving(releases, history.shown(settings.published), settings, withdrawn)
+    try:
+        history.remove(settings.published, why, now)
+    except OSError as error:
+        raise ReleaseError(
+            f"older releases could not all be removed below {settings.published}: {error.strerror or error}. What "
+            f"`latest` shows is whole; mend the folder, then run again or `lnob release prune`"
+        ) from error
+    return why
+
+
+@contextlib.contextmanager
+def _changing(settings: Settings, patience: float) -> Iterator[None]:
+    """Hold the lock of the published folder; what a run that died has left is removed first. Raises ReleaseError."""
+    try:
+        (settings.published / "releases").mkdir(parents=True, exist_ok=True)
+        with _lock(settings.published, patience):
+            _clear_leftovers(settings.published)
+            yield
+    except (OSError, duckdb.OperationalError, duckdb.FatalException) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise ReleaseError(
+            f"the release could not be written below {settings.published}: {reason}. What was published before is "
+            f"untouched; make room or mend the folder's permissions, then run again"
+        ) from error
+
+
 @contextlib.contextmanager
 def _building(releases: Path) -> Iterator[Path]:
     """A folder beside the releases that is gone afterwards, unless it was moved to its place."""
@@ -241,6 +296,7 @@ def _clear_leftovers(published: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     for link in published.glob(".latest-*"):
         link.unlink()
+    history.clear(published)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,9 @@ from typing import Any
 import polars as pl
 
 from lnob_pipeline import storage, warehouse
+from lnob_pipeline.publication import about
 from lnob_pipeline.publication.content import ReleaseContent
+from lnob_pipeline.publication.views import views
 from lnob_pipeline.tables import RELEASE_TABLES, Table
 
 DATABASE = "lnob.duckdb"
@@ -24,15 +26,16 @@ _NEGATIVE_NUMBER = r"^-[0-9][0-9.,]*([eE][+-]?[0-9]+)?$"
 
 
 def write_csv(folder: Path, content: ReleaseContent) -> None:
-    """One CSV file a table."""
+    """One CSV file a table: UTF-8, comma, newline; null is an empty field, an empty text is ""."""
     for table in RELEASE_TABLES:
-        storage.write_bytes(folder / f"{table.name}.csv", csv_bytes(content.tables[table.name]))
+        with storage.written_whole(folder / f"{table.name}.csv") as temporary:
+            harmless(content.tables[table.name]).sink_csv(temporary)
 
 
 def write_duckdb(folder: Path, content: ReleaseContent) -> None:
-    """All tables in one DuckDB file, from the Parquet files that lie in `folder`."""
-    del content
-    warehouse.build_database(folder / DATABASE, [(table, folder / f"{table.name}.parquet") for table in RELEASE_TABLES])
+    """All tables and the views in one DuckDB file, from the Parquet files that lie in `folder`."""
+    files = [(table, folder / f"{table.name}.parquet") for table in RELEASE_TABLES]
+    warehouse.build_database(folder / DATABASE, files, views(content.mappings))
 
 
 def write_documentation(folder: Path, content: ReleaseContent) -> None:
@@ -42,38 +45,31 @@ def write_documentation(folder: Path, content: ReleaseContent) -> None:
     storage.write_bytes(folder / "manifest.json", text.encode())
 
 
-def csv_bytes(frame: pl.DataFrame) -> bytes:
-    """A table as CSV (UTF-8, comma, newline) that a spreadsheet reads as data.
+def harmless(frame: pl.DataFrame) -> pl.LazyFrame:
+    """A table whose texts a spreadsheet reads as data, for CSV: a row at a time, so that it needs little memory.
 
     A text that a spreadsheet would run as a formula (= + - @ tab or carriage return in front) gets an apostrophe in
-    front; negative numbers stay as they are. Null is an empty field, an empty text is "". Source: OWASP, CSV injection.
+    front; negative numbers stay as they are. Source: OWASP, CSV injection.
     """
     text = pl.col(pl.String)
     runs = text.str.contains(_FORMULA) & ~text.str.contains(_NEGATIVE_NUMBER)
-    return frame.with_columns(pl.when(runs).then("'" + text).otherwise(text).name.keep()).write_csv().encode()
+    return frame.lazy().with_columns(pl.when(runs).then("'" + text).otherwise(text).name.keep())
 
 
 def _readme(facts: Mapping[str, Any], tables: tuple[Table, ...]) -> str:
-    synthetic = facts.get("synthetic")
+    width = max(len(name) for name, _ in about.FILES)
     lines = [
-        f"Release {facts['release']} of the Leave No One Behind Partnership's citizen data",
+        about.title(facts),
         "",
-        *(
-            ["The people behind some or all of these figures do not exist: see sources.csv, column synthetic.", ""]
-            * bool(synthetic)
-        ),
-        "index.html         the report; open it in a browser, no network needed",
-        "gaps.html          every SDG indicator x country: which have an official figure, and of which year",
-        "lnob.duckdb        all tables in one DuckDB file; every column has a comment",
-        "<table>.parquet    one table; descriptions and units are in the Arrow field metadata",
-        "<table>.csv        the same as text, UTF-8; an apostrophe stands before text that a spreadsheet would run",
-        "manifest.json      where the figures come from: submissions, official release, versions, settings",
-        "SHA256SUMS         check with: sha256sum -c SHA256SUMS",
+        *([about.SYNTHETIC, ""] * bool(facts.get("synthetic"))),
+        *(f"{name:<{width}}  {purpose}" for name, purpose in about.FILES),
         "",
         "Tables",
         *(f"  {table.name:<22} {re.sub(' +', ' ', table.description)}" for table in tables),
         "",
-        "A null estimate is not zero: its status says why it is not shown.",
+        *about.HOW_TO_READ,
+        "",
+        f"Cite as: {about.citation(facts)}",
         "",
     ]
     return "\n".join(lines)

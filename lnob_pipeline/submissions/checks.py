@@ -1,4 +1,4 @@
-"""Checks of stage 1: whether a manifest can be used at all."""
+"""Checks of stage 1: whether a manifest can be used at all, and whether raw files are past their date."""
 
 import warnings
 from collections.abc import Iterator
@@ -29,4 +29,25 @@ def check_results(step: Step) -> Iterator[dg.AssetCheckResult]:
         asset_key="submissions",
         passed=not step.problems,
         metadata={"to_mend": len(step.problems)},
+    )
+
+
+STATUS_CHECKS = [
+    dg.AssetCheckSpec(
+        "nothing_is_past_its_date",
+        asset="submission_status",
+        description="No raw file is kept longer than its agreement allows; `lnob retention` lists and deletes them",
+    )
+]
+
+
+def status_results(step: Step) -> Iterator[dg.AssetCheckResult]:
+    """One result: how many raw files are past the date of their agreement."""
+    late = int(step.numbers["past_retention"])
+    yield dg.AssetCheckResult(
+        check_name="nothing_is_past_its_date",
+        asset_key="submission_status",
+        passed=late == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"past_retention": late},
     )

@@ -6,9 +6,10 @@ from typing import Any
 import dagster as dg
 
 from lnob_pipeline import storage, tables
+from lnob_pipeline.automation.checks import key_checks, key_results
 from lnob_pipeline.automation.metadata import UPSTREAM, asset_spec, results
 from lnob_pipeline.automation.resources import PipelineSettings
-from lnob_pipeline.pipeline import run_validation
+from lnob_pipeline.pipeline import STAGE_2, run_validation
 from lnob_pipeline.validation.checks import CHECKS, check_results
 
 
@@ -22,7 +23,7 @@ from lnob_pipeline.validation.checks import CHECKS, check_results
         asset_spec(tables.FITNESS, UPSTREAM["validation"]),
         asset_spec(tables.LINKAGE, UPSTREAM["validation"]),
     ],
-    check_specs=CHECKS,
+    check_specs=[*CHECKS, *key_checks(*(table.name for table in STAGE_2))],
 )
 def validation_stage(
     context: dg.AssetExecutionContext, settings: PipelineSettings
@@ -32,5 +33,6 @@ def validation_stage(
     step = run_validation(loaded, key)
     for problem in step.problems:
         context.log.error(problem)
-    yield from results(step)
+    yield from results(step, loaded)
+    yield from key_results(step, loaded)
     yield from check_results(storage.read_table(loaded.lake, tables.VALIDATION_RESULTS, key))

@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +11,11 @@ from typing import Any
 import pytest
 
 from lnob_pipeline_tests.browser.chromium import NEEDS_CHROMIUM, chromium, pixels
+from lnob_pipeline_tests.browser.dagster_ui import Interface, serving, wait_for
+from lnob_pipeline_tests.browser.devtools import Browser, started
 from lnob_pipeline_tests.homes import project_folder
 
 pytestmark = NEEDS_CHROMIUM
-PATIENCE = 150.0
 ASSETS = {
     "submissions", "sealed_files", "responses", "quarantine", "validation_results", "validation_outcomes",
     "harmonised_households", "harmonised_persons", "citizen_evidence", "citizen_estimates", "sdg_catalogue",
@@ -38,38 +32,6 @@ mutation($repository: String!, $location: String!, $job: String!, $tags: [Execut
 """
 
 
-class Interface:
-    """A running `lnob ui`."""
-
-    def __init__(self, port: int) -> None:
-        self.address = f"http://127.0.0.1:{port}"
-
-    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(f"{self.address}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            found = json.load(answer)
-        assert "errors" not in found, found
-        return dict(found["data"])
-
-    def location(self) -> dict[str, str] | None:
-        nodes = self.ask("{repositoriesOrError{... on RepositoryConnection{nodes{name location{name}}}}}")
-        found = nodes["repositoriesOrError"].get("nodes") or []
-        return {"repository": found[0]["name"], "location": found[0]["location"]["name"]} if found else None
-
-
-def wait_for(what: str, ready: Any) -> Any:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        try:
-            if found := ready():
-                return found
-        except OSError:
-            pass
-        time.sleep(1)
-    raise AssertionError(f"{what}: not within {PATIENCE:.0f} seconds")
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project_folder(tmp_path_factory.mktemp("home"), ["ken-2019-no-consent", "nga-2020-policy-review"])
@@ -77,27 +39,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def interface(home: Path) -> Iterator[Interface]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LNOB_", "DAGSTER_"))}
-    environment["LNOB_HOME"] = str(home)
-    lnob = [sys.executable, "-c", "from lnob_pipeline.cli import main; main()"]
-    subprocess.run([*lnob, "run"], env=environment, capture_output=True, timeout=180, check=False)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [*lnob, "ui", "--port", str(port)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    # A group of its own, so that the web server, the daemon and the code server end with it.
-    with subprocess.Popen(command, env=environment, start_new_session=True, **quiet) as process:
-        try:
-            found = Interface(port)
-            wait_for("the Dagster UI", found.location)
-            yield found
-        finally:
-            os.killpg(process.pid, signal.SIGINT)
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+    with serving(home) as found:
+        yield found
 
 
 def test_every_asset_is_there_and_the_finished_run_too(interface: Interface) -> None:
@@ -125,6 +68,67 @@ def test_the_lineage_and_the_checks_are_drawn(interface: Interface, tmp_path: Pa
         _, _, rows = pixels(picture)
         colours = {row[place : place + 3] for row in rows[::4] for place in range(0, len(row), 12)}
         assert len(colours) > 20, name
+
+
+def wait_for_text(browser: Browser, *words: str) -> str:
+    """The text of the page, once all the words stand in it."""
+
+    def there() -> str | None:
+        text = str(browser.evaluate("document.body?.innerText ?? ''"))
+        return text if all(word in text for word in words) else None
+
+    return str(wait_for(f"a page with {', '.join(words)}", there))
+
+
+def click(browser: Browser, text: str) -> None:
+    """Click the first link or button whose text is exactly this, once it is there."""
+    find = (
+        "[...document.querySelectorAll('a, button, [role=tab]')]"
+        f".find(one => one.innerText.trim() === {json.dumps(text)} && one.getClientRects().length)"
+    )
+    wait_for(f"something to click: {text}", lambda: browser.evaluate(f"!!{find}"))
+    browser.evaluate(f"{find}.click()")
+
+
+def test_an_analyst_finds_what_stands_behind_the_gap_table(interface: Interface, tmp_path: Path) -> None:
+    """From the catalogue, by clicks alone, to the hand-ins and the official release."""
+    with started(tmp_path) as browser:
+        browser.look((1600, 1600))
+        browser.call("Page.navigate", url=f"{interface.address}/assets")
+        click(browser, "data_gaps")
+        text = wait_for_text(browser, "stands_on_official_release", "UN Global SDG Database, release")
+        if "Show Table" in text or "Show Markdown" in text:
+            click(browser, "Show Markdown" if "Show Markdown" in text else "Show Table")
+        wait_for_text(browser, "nga-2020-policy-review", "accepted", "ken-2019-no-consent", "rejected")
+
+
+def test_column_lineage_and_schema_are_in_the_interface(interface: Interface) -> None:
+    query = """
+    query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+      metadataEntries { label ... on TableSchemaMetadataEntry { schema { columns { name type description } } } }
+      assetMaterializations(limit: 1) { metadataEntries { label
+        ... on TableColumnLineageMetadataEntry { lineage { columnName columnDeps { assetKey { path } columnName } } }
+        ... on PathMetadataEntry { path } ... on MarkdownMetadataEntry { mdStr } } } } } }
+    """
+
+    def entries(asset: str) -> dict[str, dict[str, Any]]:
+        node = interface.ask(query, key={"path": [asset]})["assetNodeOrError"]
+        latest = node["assetMaterializations"][0]["metadataEntries"]
+        return {entry["label"]: entry for entry in (*node["metadataEntries"], *latest)}
+
+    gaps = entries("data_gaps")
+    rests = {
+        item["columnName"]: {(dep["assetKey"]["path"][-1], dep["columnName"]) for dep in item["columnDeps"]}
+        for item in gaps["dagster/column_lineage"]["lineage"]
+    }
+    assert ("official_observations", "value_flag") in rests["status"]
+    assert ("citizen_estimates", "reliability") in rests["citizen_effect"]
+    columns = gaps["dagster/column_schema"]["schema"]["columns"]
+    assert all(column["description"] and column["type"] for column in columns)
+    release = entries("published_release")
+    for name in ("page_file", "codebook_file", "manifest_file"):
+        assert Path(release[name]["path"]).is_file(), name
+    assert "nga-2020-policy-review" in release["stands_on_submissions"]["mdStr"]
 
 
 @pytest.mark.parametrize(

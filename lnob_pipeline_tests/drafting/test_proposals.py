@@ -38,6 +38,7 @@ def matcher(mappings: Mappings) -> Matcher:
     return Matcher(mappings, read_synonyms(mappings.folder))
 
 
+@pytest.mark.thorough
 @needs_forms
 def test_proposals_are_right_as_often_as_was_measured(matcher: Matcher, capsys: pytest.CaptureFixture[str]) -> None:
     rows = []

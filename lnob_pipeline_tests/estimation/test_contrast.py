@@ -743,6 +743,7 @@ def _bytes(frame: pl.DataFrame) -> bytes:
     return frame.write_ipc(None, compat_level=pl.CompatLevel.oldest()).getvalue()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("design", [Design(["c"], ["h"], "w"), Design([], ["h"], "w")])
 def test_same_bytes_on_any_number_of_threads_and_in_any_order_of_rows(tmp_path: Path, design: Design) -> None:
     number = pl.int_range(200_000, eager=True)

@@ -192,3 +192,29 @@ def test_a_wide_interval_is_used_with_caution_however_many_cases(mappings: Mappi
     assert found["degrees_of_freedom"] >= 8
     assert found["ci_high"] - found["ci_low"] > 30
     assert found["reliability"] == "use_with_caution"
+
+
+@pytest.mark.parametrize("method", ["probability", "purposive"])
+def test_the_largest_parts_of_a_mean_are_those_of_its_amounts(mappings: Mappings, method: str) -> None:
+    """Against a computation that adds one row after the other, with the weights and without them."""
+    hours = [("female", 9.0, 1.0), ("male", 0.0, 5.0), ("female", 2.0, 8.0), ("male", 12.0, 0.5), ("female", 1.0, 3.0)]
+    rows = [
+        household(1 + place % 4, weight, 1, "wood", members=[adult("no", sex=sex, unpaid_domestic_hours=number)])
+        for place, (sex, number, weight) in enumerate(hours)
+    ]
+    for line in rows:
+        line["marginalised_groups"] = "pastoralists"
+    asked = form(of_household=("unpaid_domestic_hours",))
+    found = run(mappings, rows, method=method, instrument=asked)
+    strata = {"_T": ("female", "male"), "sex=F": ("female",), "sex=M": ("male",)}
+    if method != "probability":
+        strata = {"marginalised_group=pastoralists": ("female", "male")}
+    for stratum, sexes in strata.items():
+        inside = [(number, weight) for sex, number, weight in hours if sex in sexes]
+        plain = sorted((number for number, _ in inside), reverse=True)
+        weighted = sorted((number * weight for number, weight in inside), reverse=True)
+        seen = [plain, weighted] if method == "probability" else [plain]
+        stated = row(found, "SL_DOM_TSPDDC", stratum)
+        assert stated["largest_share"] == pytest.approx(max(part[0] / sum(part) for part in seen))
+        assert stated["two_largest_share"] == pytest.approx(max(sum(part[:2]) / sum(part) for part in seen))
+    assert row(found, "EG_EGY_CLEAN", next(iter(strata)))["largest_share"] is None

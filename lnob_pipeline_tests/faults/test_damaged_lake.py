@@ -65,6 +65,7 @@ def failed(steps: list[Step]) -> list[str]:
     return [f"{step.stage} {step.key}: {step.problems}" for step in steps if step.texts.get("state") == "failed"]
 
 
+@pytest.mark.thorough
 def test_a_flip_anywhere_in_a_table_is_noticed(settings: Settings) -> None:
     path = storage.table_path(settings.lake, SUBMISSIONS, KEY)
     content = path.read_bytes()

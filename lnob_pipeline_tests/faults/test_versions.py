@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from lnob_pipeline_tests.faults import hand_ins
 
 KEY = "ind-2020-partly-bad"
 OTHER = "nga-2020-policy-review"
+TOLD = ("sources", "withdrawals")
+"""Tables that say of a withdrawn submission that it was there."""
 
 
 @dataclass
@@ -147,14 +150,18 @@ def test_a_withdrawn_submission_leaves_every_later_table_and_the_next_release(st
     for path in (story.settings.published / "latest").glob("*.parquet"):
         frame = pl.read_parquet(path)
         for column in {"submission_id", "subject"} & set(frame.columns):
-            assert path.stem == "sources" or KEY not in frame[column].to_list(), path.name
+            assert path.stem in TOLD or KEY not in frame[column].to_list(), path.name
         texts = frame.select(pl.col(pl.String)).write_csv()
-        assert path.stem == "sources" or KEY not in texts, path.name
+        assert path.stem in TOLD or KEY not in texts, path.name
     source = story.source()
     assert source["state"] == "withdrawn" and source["organisation"] is None and source["n_accepted"] is None
     page = (story.settings.published / "latest" / "index.html").read_text("utf-8")
     assert "Udaharan Volunteers" not in page
-    assert (story.settings.published / "releases" / release).is_dir()  # what was published once stays citable
+    (stone,) = story.published("withdrawals").to_dicts()
+    assert stone["submission_id"] == KEY and stone["first_release"] == stone["last_release"] == release
+    assert not (story.settings.published / "releases" / release).exists()  # it held the numbers of the submission
+    left_of_it = json.loads((story.settings.published / "releases" / f"{release}.removed.json").read_text())
+    assert left_of_it["why"] == f"withdrawn since: {KEY}"
     assert story.run() == []
 
 

@@ -298,6 +298,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Survey]:
     yield Survey(made, all_rows(interviews, main, person, form), made.table(tables.CITIZEN_ESTIMATES))
 
 
+@pytest.mark.thorough
 def test_every_household_with_consent_is_taken_and_no_answer_is_strange(survey: Survey) -> None:
     agreed = len(survey.rows["household"])
     assert 0 < agreed < HOUSEHOLDS

@@ -80,6 +80,7 @@ def meant(headline: str, key: str) -> bool:
     return named and (whole or set(codes) <= set(wanted))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("iso3", "m49"), [("KEN", 404), ("NPL", 524)])
 def test_headline_counts_agree_with_sql_on_the_raw_file(
     gaps: tuple[pl.DataFrame, pl.DataFrame], mappings: Mappings, shared: Path, iso3: str, m49: int

@@ -437,6 +437,7 @@ def test_a_missing_code_among_several_answers_is_no_answer(mappings: Mappings) -
     assert run(mappings, form, rows).households["marginalised_groups"].to_list() == ["dont_know", "unmapped", "dalit"]
 
 
+@pytest.mark.thorough
 @given(st.lists(st.sampled_from(["pipe", " pipe", "tap", "98", "moon", "", None, "9999999"]), min_size=1, max_size=40))
 def test_each_row_is_translated_as_if_it_were_alone(mappings: Mappings, texts: list[str | None]) -> None:
     form = instrument(

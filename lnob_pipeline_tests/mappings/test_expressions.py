@@ -513,6 +513,7 @@ def test_what_is_rewritten_stays_what_it_is(tree: Tree) -> None:
     checked(written(tree))
 
 
+@pytest.mark.thorough
 def test_no_function_of_duckdb_can_be_called() -> None:
     assert len(FUNCTIONS) > 300
     for name in FUNCTIONS:

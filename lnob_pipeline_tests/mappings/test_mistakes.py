@@ -961,6 +961,7 @@ def seen() -> dict[int, list[str]]:
     return {}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", range(len(MISTAKES)), ids=lambda number: MISTAKES[number][0].replace(" ", "-"))
 def test_a_mistake_is_noticed_where_it_is(copied: Path, seen: dict[int, list[str]], number: int) -> None:
     *_, where, says = MISTAKES[number]

@@ -150,6 +150,7 @@ def refused(
     return any(True for _ in indicator_findings(alone, connection))
 
 
+@pytest.mark.thorough
 def test_known_answers_notice_slips_in_measures(
     mappings: Mappings, known: dict[str, ExampleFile], connection: duckdb.DuckDBPyConnection
 ) -> None:
@@ -198,6 +199,7 @@ def text_difference(before: str, after: str) -> str:
     return lines[0] if lines else after
 
 
+@pytest.mark.thorough
 def test_known_answers_notice_slips_in_derived_variables(
     mappings: Mappings, known: dict[str, ExampleFile], connection: duckdb.DuckDBPyConnection
 ) -> None:

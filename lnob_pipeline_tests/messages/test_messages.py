@@ -9,11 +9,21 @@ import pytest
 import yaml
 from babel.messages.pofile import read_po, write_po
 
-from lnob_pipeline.messages import catalogue as catalogues
 from lnob_pipeline.messages import extract
-from lnob_pipeline.messages.catalogue import ENGLISH, FOLDER, LANGUAGES, PROTECTED, Catalogue, CatalogueError, catalogue
+from lnob_pipeline.messages.catalogue import (
+    ENGLISH,
+    FEEDBACK,
+    FOLDER,
+    LANGUAGES,
+    PROTECTED,
+    REPORT,
+    Catalogue,
+    CatalogueError,
+    catalogue,
+)
 from lnob_pipeline.messages.extract import Entry
 from lnob_pipeline.messages.message import Message, from_json, to_json
+from lnob_pipeline.publication.report.speech import Speech, languages
 from lnob_pipeline.validation.rules import KINDS, REASONS, RULES, WORKBOOK
 
 GUIDE = Path(__file__).parents[2] / "docs" / "producers_guide.md"
@@ -31,8 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the catalogues to be changed."""
     place = tmp_path / "messages"
     shutil.copytree(FOLDER, place, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    monkeypatch.setattr(catalogues, "FOLDER", place)
-    monkeypatch.setattr(extract, "TEMPLATE", place / "messages.pot")
+    monkeypatch.setattr(FEEDBACK, "folder", place)
     return place
 
 
@@ -162,3 +171,52 @@ def test_a_message_is_said_with_messages_in_it() -> None:
 
 def test_an_unknown_language_is_english() -> None:
     assert catalogue("xx") is ENGLISH and catalogue("en") is ENGLISH
+
+
+MAPPINGS = Path(__file__).parents[2] / "indicator_mappings"
+
+
+@pytest.fixture
+def report_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the catalogues of the report, to be changed."""
+    place = tmp_path / "report"
+    shutil.copytree(REPORT.folder, place)
+    monkeypatch.setattr(REPORT, "folder", place)
+    return place
+
+
+def test_the_report_is_in_step_with_its_catalogues() -> None:
+    said, problems = extract.report_messages(MAPPINGS)
+    assert problems == []
+    assert extract.findings(said, REPORT) == []
+    assert {"bn", "hi", "ne", "sw", "vi"} <= REPORT.languages.keys()
+    texts = {entry.text: entry.plural for entry in said}
+    assert texts["{n} row"] == "{n} rows" and texts["Dalits"] is None and "Child marriage" in texts
+
+
+def test_a_language_of_the_report_is_added_by_its_file(report_folder: Path) -> None:
+    said, _ = extract.report_messages(MAPPINGS)
+    shutil.copy(report_folder / REPORT.template, report_folder / "ta.po")
+    assert extract.write(said, REPORT) == ["ta.po"]
+    assert REPORT.languages["ta"] == "தமிழ்" and languages()["ta"] == "தமிழ்"
+    filled = [
+        {"en": "{n} row", "en_plural": "{n} rows", "ta": ["ஒரு வரிசை", "{n} வரிசைகள்"]},
+        {"en": "Whole country", "ta": "நாடு முழுவதும்"},
+        {"en": "{n} mention", "ta": ["{n}", "{m}"]},
+        {"en": "{n} person", "ta": "{n}"},
+    ]
+    taken, problems = extract.merge(said, "ta", yaml.safe_dump(filled), REPORT)
+    assert taken == 2 and len(problems) == 2
+    tamil = Speech("ta")
+    assert tamil.status == "draft" and tamil.direction == "ltr"
+    assert tamil.count("{n} row", "{n} rows", 1) == "ஒரு வரிசை"
+    assert tamil.count("{n} row", "{n} rows", 12345) == "12,345 வரிசைகள்"
+    assert tamil.say("Whole country") == "நாடு முழுவதும்" and tamil.plain("Chart") == "Chart"
+    assert tamil.say("Chart") == '<span lang="en">Chart</span>'
+    assert tamil.say("Goal {number}", number="<b>") == '<span lang="en">Goal &lt;b&gt;</span>'
+
+
+def test_numbers_lists_and_countries_are_those_of_the_language() -> None:
+    assert [Speech(code).number(1234.56, 1) for code in ("en", "vi", "bn")] == ["1,234.6", "1.234,6", "1,234.6"]
+    assert Speech("vi").listed(["a", "b"]) == "a và b" and Speech().listed(["a", "b", "c"], most=1) == "a and 2 more"
+    assert Speech("ne").country("NPL", "Nepal") == "नेपाल" and Speech().country("VNM", "Viet Nam") == "Viet Nam"

@@ -75,6 +75,7 @@ def held(settings: Settings) -> pl.DataFrame:
     return read(settings, tables.OFFICIAL_RELEASES).select("release", "state").sort("release")
 
 
+@pytest.mark.thorough
 def test_a_full_catalogue_on_a_bad_day(
     serve: Callable[..., ReplayServer], full_catalogue: ReplayData, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

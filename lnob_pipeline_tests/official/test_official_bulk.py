@@ -183,6 +183,7 @@ def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return take(shared("unsd_sdg_2020-10.parquet"), tmp_path_factory.mktemp("lake"), "2020-10", DAY)
 
 
+@pytest.mark.thorough
 def test_the_complete_release_goes_in(complete: Path, tmp_path: Path, iso3_by_m49: Mapping[str, str]) -> None:
     snapshot = read_snapshot(complete)
     assert (snapshot.info.rows, snapshot.info.series, len(read_manifest(complete)[0]["areas"])) == (1_128_726, 472, 337)

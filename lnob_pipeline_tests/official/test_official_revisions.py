@@ -313,6 +313,7 @@ def test_a_plain_number_is_read_as_any_value_is(texts: list[str]) -> None:
 # --- the complete release ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_the_complete_release_against_a_copy_with_known_changes(
     tmp_path: Path, bundled_folder: Path, iso3_by_m49: Mapping[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -88,6 +88,7 @@ def test_the_recorded_lists_of_the_service(bundled_folder: Path) -> None:
     assert set(known.join(links, on="series", how="anti")["series"]) == {"VC_SNS_WALN", "IT_USE_II99"}
 
 
+@pytest.mark.thorough
 def test_the_complete_release_for_seven_countries_over_http(
     *,
     serve: Callable[..., ReplayServer],

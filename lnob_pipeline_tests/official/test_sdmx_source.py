@@ -171,6 +171,7 @@ def release_of_2020(tmp_path_factory: pytest.TempPathFactory) -> ReplayData:
     return ReplayData.from_download(path, "2020-10")
 
 
+@pytest.mark.thorough
 def test_the_release_of_2020_is_the_same_by_both_ways(
     serve: Callable[..., SdmxReplay], codes: Codes, release_of_2020: ReplayData, impatient: HttpSettings
 ) -> None:

@@ -29,6 +29,7 @@ from lnob_pipeline_tests.publication.release_factory import (
     stratum_columns,
     undisclosed,
 )
+from lnob_pipeline_tests.thorough import tries
 
 SETTINGS = Settings.load(home=HOME)
 
@@ -172,7 +173,11 @@ def test_a_crossing_hides_its_row_its_column_and_the_corner(mappings: Mappings) 
 
 
 def test_the_parts_of_a_hidden_stratum_do_not_give_it_back(mappings: Mappings) -> None:
-    """Without a disability 2 of 250 lack it: hidden, and so are those with one; 25 + 25 would give these back."""
+    """Without a disability 2 of 250 lack it: hidden, and so are those with one; 25 + 25 would give these back.
+
+    One of the 25 would do for the sum, but who knows that a number hidden for another's sake is not 1 to 4 would then
+    see that those without lack it 1 or 2 times.
+    """
     rows = [
         estimate({}, 288, 300),
         estimate({"disability": "no"}, 248, 250),
@@ -185,7 +190,7 @@ def test_the_parts_of_a_hidden_stratum_do_not_give_it_back(mappings: Mappings) -
         "disability=no": "suppressed_small_count",
         "disability=yes": "suppressed_to_protect",
         "sex=F;disability=yes": "suppressed_to_protect",
-        "sex=M;disability=yes": "estimated",
+        "sex=M;disability=yes": "suppressed_to_protect",
     }
 
 
@@ -309,7 +314,7 @@ def small(count: float, of: float) -> bool:
     return 1 <= count <= 4 or 1 <= of - count <= 4
 
 
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=tries(15), deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10_000), people=st.integers(20, 400))
 def test_no_published_number_breaks_a_rule_and_no_sum_gives_one_away(
     mappings: Mappings, seed: int, people: int

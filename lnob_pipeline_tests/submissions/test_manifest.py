@@ -109,6 +109,7 @@ def test_a_problem_names_its_line(answers):
     assert problems(text) == [f"line {line}, sample_size.planned: is a whole number"]
 
 
+@pytest.mark.thorough
 def test_every_problem_is_told_at_once_and_their_number_is_bounded(answers):
     answers["language"], answers["engagement"]["need"], answers["partner"]["publish"] = "x", 9, "maybe"
     assert len(problems(yaml.safe_dump(answers))) == 3

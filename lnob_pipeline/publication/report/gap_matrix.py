@@ -8,60 +8,65 @@ of them is not silent. Where none is reported and one was not loaded, nothing is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from lnob_pipeline.mappings.load import Mappings
+from lnob_pipeline.publication.content import ReleaseContent
+from lnob_pipeline.publication.report import sentences, words
 from lnob_pipeline.publication.report.labels import Labels, in_order
+from lnob_pipeline.publication.report.page import countries_of, official_words
+from lnob_pipeline.publication.report.speech import Speech
 from lnob_pipeline.publication.report.template import rendered
-from lnob_pipeline.settings import Settings
 
-# From the best to the worst: the first that any series of the indicator has. Status -> class of the cell, its text
-# (None: the latest year) and what it means.
-STATUSES: Final[Mapping[str, tuple[str, str | None, str]]] = {
-    "reported": ("B", None, "latest year of an official value since the base year"),
-    "none_since_2015": ("O", None, "latest year of an official value, which is before the base year"),
-    "not_loaded": ("", "?", "these official figures do not hold such a series: nothing is said"),
-    "withheld": ("W", "w", "a value exists and is withheld"),
-    "not_provided": ("W", "x", "listed in the official data, without a value"),
-    "never_reported": ("W", "0", "never an official value"),
-    "no_series": ("", "–", "the official release has no series: no country can report"),
-    "not_applicable": ("", "n/a", "does not apply to the country"),
+# From the best to the worst: the first that any series of the indicator has. Status -> class of the cell and its text
+# (None: the latest year); what it means is words.CELL.
+STATUSES: Final[Mapping[str, tuple[str, str | None]]] = {
+    "reported": ("B", None),
+    "none_since_2015": ("O", None),
+    "not_loaded": ("", "?"),
+    "withheld": ("W", "w"),
+    "not_provided": ("W", "x"),
+    "never_reported": ("W", "0"),
+    "no_series": ("", "–"),
+    "not_applicable": ("", "n/a"),
 }
 _HELPFUL: Final = ("closes", "could_close", "informs", "illustrates", "not_shown")
 GOALS: Final = 17
+EXAMPLE_YEARS: Final = {"reported": "2019", "none_since_2015": "2012"}
+"""What the legend shows for a cell that holds a year."""
 
 
-def render(
-    tables: Mapping[str, pl.DataFrame], mappings: Mappings, settings: Settings, provenance: Mapping[str, Any]
-) -> str:
-    """The page for the disclosed `tables` (data_gaps and sdg_catalogue). provenance: the facts of manifest.json."""
-    labels = Labels(mappings)
-    countries = [
-        {"iso3": iso3, "name": name} for iso3, name in sorted(labels.countries.items(), key=lambda item: item[1])
-    ]
-    cells = _cells(tables["data_gaps"])
+def numbers(content: ReleaseContent, labels: Labels) -> dict[str, Any]:
+    """What the page shows, in no language."""
+    countries = countries_of(labels)
+    cells = _cells(content.tables["data_gaps"])
     judged = cells.filter(~pl.col("status").is_in(["not_applicable", "not_loaded"]))
-    release = next(iter(tables["sdg_catalogue"]["release"].drop_nulls().unique().sort(descending=True)), "–")
     goals = []
     for goal in range(1, GOALS + 1):
-        rows = _rows(cells.filter(pl.col("goal") == goal), [country["iso3"] for country in countries], labels)
-        if rows:
-            goals.append({"goal": goal, "rows": rows, "finding": _said(judged.filter(pl.col("goal") == goal))})
+        if rows := _rows(cells.filter(pl.col("goal") == goal), countries):
+            goals.append({"goal": goal, "rows": rows, "counts": _counts(judged.filter(pl.col("goal") == goal))})
+    return {
+        "countries": countries,
+        "goals": goals,
+        "counts": _counts(judged),
+        "official": official_words(content.tables, content.facts),
+    }
+
+
+def render(numbers: Mapping[str, Any], content: ReleaseContent, labels: Labels, speech: Speech) -> str:
+    """The page in a language. numbers: of `numbers`."""
     return rendered(
-        Path(__file__).with_name("gap_matrix.html.jinja"),
-        facts=provenance,
-        settings=settings,
-        official_snapshot=provenance.get("official_snapshot") or f"UN Global SDG Database, release {release}",
-        finding=_said(judged),
-        legend={
-            text or ("2019" if status == "reported" else "2012"): {"class": kind, "text": words}
-            for status, (kind, text, words) in STATUSES.items()
-        },
-        countries=countries,
-        goals=goals,
+        "gap_matrix.html.jinja",
+        speech,
+        "gaps.html",
+        content.facts,
+        settings=content.settings,
+        labels=labels,
+        words=words,
+        sentences=sentences,
+        legend=[(EXAMPLE_YEARS.get(status) or text, kind, status) for status, (kind, text) in STATUSES.items()],
+        **numbers,
     )
 
 
@@ -84,14 +89,10 @@ def _cells(gaps: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _rows(cells: pl.DataFrame, countries: list[str], labels: Labels) -> list[dict[str, Any]]:
+def _rows(cells: pl.DataFrame, countries: list[str]) -> list[dict[str, Any]]:
     found = {(row["indicator"], row["iso3"]): row for row in cells.to_dicts()}
     return [
-        {
-            "indicator": code,
-            "title": labels.indicator(code),
-            "cells": [_cell(found.get((code, iso3))) for iso3 in countries],
-        }
+        {"indicator": code, "cells": [_cell(found.get((code, iso3))) for iso3 in countries]}
         for code in in_order(dict.fromkeys(cells["indicator"]))
     ]
 
@@ -99,20 +100,15 @@ def _rows(cells: pl.DataFrame, countries: list[str], labels: Labels) -> list[dic
 def _cell(row: dict[str, Any] | None) -> dict[str, Any]:
     if row is None:
         return {"class": "", "text": "", "citizen": False}
-    kind, text, _ = STATUSES[row["status"]]
+    kind, text = STATUSES[row["status"]]
     return {"class": kind, "text": row["latest_year"] if text is None else text, "citizen": row["citizen"]}
 
 
-def _said(judged: pl.DataFrame) -> str:
-    """One sentence on the cells that can be judged."""
-    if judged.is_empty():
-        return "No official series was loaded: nothing is said."
-    reported = judged.filter(pl.col("status") == "reported").height
-    silent = judged.filter(pl.col("status") == "never_reported").height
-    text = (
-        f"Of {judged.height:,} pairs of country and indicator that can be judged, {reported:,} have an official value "
-        f"since the base year and {silent:,} never had one."
+def _counts(judged: pl.DataFrame) -> tuple[int, int, int, int]:
+    """Cells that can be judged, those with a value, those that never had one, and missing ones with citizen data."""
+    return (
+        judged.height,
+        judged.filter(pl.col("status") == "reported").height,
+        judged.filter(pl.col("status") == "never_reported").height,
+        judged.filter("citizen", pl.col("status") != "reported").height,
     )
-    if helped := judged.filter("citizen", pl.col("status") != "reported").height:
-        text += f" For {helped:,} of the missing ones there is citizen data."
-    return text

@@ -1,15 +1,35 @@
-"""Labels for the codes of the tables, from indicator_mappings/, and the order in which they are shown."""
+"""Labels for the codes of the tables, from indicator_mappings/, and the order in which they are shown.
+
+Here: which label, and which figure is the better one. Not here: plain words for codes (words.py), translation
+(speech.py).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import polars as pl
+from markupsafe import Markup, escape
 
 from lnob_pipeline.mappings.load import Mappings
-from lnob_pipeline.publication.report.words import listed
+from lnob_pipeline.publication.report import words
+from lnob_pipeline.publication.report.speech import Speech
 from lnob_pipeline.tables import STRATUM_DIMENSIONS
+
+LOW_IS_GOOD: Final = frozenset(
+    {
+        "1.1.1", "1.2.1", "1.2.2", "2.1.2", "2.2.1", "2.2.2", "3.7.2", "3.8.2", "5.2.1", "5.2.2",
+        "5.3.1", "5.3.2", "8.3.1", "8.5.2", "8.6.1", "8.7.1", "10.2.1", "10.3.1", "11.1.1", "11.7.2",
+        "16.1.3", "16.2.1", "16.2.3", "16.5.1",
+    }
+)  # fmt: skip
+"""Indicators of which less is better: who is behind has the higher figure. Of the others more is, but for NEITHER."""
+OTHER_WAY: Final = frozenset({"SH_SAN_DEFECT", "LNOB_DISCIPLINE_NONVIOLENT"})
+"""Series that run against their indicator: open defecation, and discipline without violence."""
+NEITHER: Final = frozenset({"5.4.1"})
+"""Of hours of unpaid work neither more nor less is better as such: nobody is ahead or behind."""
 
 
 class Labels:
@@ -44,31 +64,61 @@ class Labels:
         """The title of a series; its code where no indicator file holds it."""
         return self.series.get(series, series)
 
-    def area(self, level: str | None, area: str | None) -> str:
+    def area(self, speech: Speech, level: str | None, area: str | None) -> Markup:
         """The area a hand-in speaks for, as in a sentence."""
         if level == "national":
-            return "the whole country"
+            return speech.say("the whole country")
         if not area:
-            return "a place that is not named"
-        names = listed([self.areas.get(code, code) for code in area.split(",")])
-        return {"admin1": names, "admin2": f"districts or municipalities in {names}"}.get(
-            level or "", f"communities in {names}"
-        )
+            return speech.say("a place that is not named")
+        names = speech.listed(self.areas.get(code, code) for code in area.split(","))
+        if level == "admin1":
+            return names
+        if level == "admin2":
+            return speech.say("districts or municipalities in {areas}", areas=names)
+        return speech.say("communities in {areas}", areas=names)
+
+    def short(self, speech: Speech, indicator: str) -> Markup:
+        """A short name of an indicator; the official title, in English, where there is none."""
+        if indicator in words.INDICATOR:
+            return speech.say(words.INDICATOR[indicator])
+        return speech.foreign(self.indicator(indicator))
+
+    def group_names(self, speech: Speech, codes: Iterable[str]) -> Markup:
+        """Groups, as in a sentence."""
+        return speech.listed(speech.word(self.groups, code) for code in codes)
+
+    def indicator_names(self, speech: Speech, codes: Iterable[str]) -> Markup:
+        """Indicators with their codes, as in a sentence."""
+        return speech.listed(Markup("{} ({})").format(code, self.short(speech, code)) for code in codes)
+
+    def who(self, speech: Speech, stratum: Mapping[str, Any]) -> Markup:
+        """A stratum in words, e.g. 'Female, With disability'; 'All' for the headline. stratum: its dimensions."""
+        said = [
+            speech.word(self.categories.get(name, {}), stratum[name])
+            for name in STRATUM_DIMENSIONS
+            if stratum[name] != "_T"
+        ]
+        return Markup(", ").join(said) if said else speech.say("All")
+
+    def whom(self, speech: Speech, strata: Iterable[Mapping[str, Any]], most: int = 8) -> Markup:
+        """Strata, as in a sentence; one of several breakdowns in quotation marks."""
+        said = [self.who(speech, stratum) for stratum in strata]
+        return speech.listed([Markup("“{}”").format(who) if ", " in who else who for who in said], most)
+
+    def speaker(self, speech: Speech, group: str | None, areas: str | None) -> Markup:
+        """Who speaks in a score card or discussion, and where; a dash for nobody in particular."""
+        said = []
+        if group is not None:
+            known = {**self.categories["sex"], **self.groups}
+            said.append(speech.say("All") if group == "all" else speech.word(known, group))
+        said += [escape(self.areas.get(code, code)) for code in (areas or "").split(",") if code]
+        return Markup(", ").join(said) or Markup("–")
 
     def indicator_order(self) -> pl.Expr:
         """Expression: the place of the indicator in the framework's order."""
         return pl.col("indicator").replace_strict(
             list(self.indicators), list(range(len(self.indicators))), default=999, return_dtype=pl.Int32
         )
-
-    def stratum(self) -> pl.Expr:
-        """Expression: the stratum in words, e.g. 'Female, With disability'; 'All' for the headline."""
-        parts = [
-            pl.when(pl.col(name) != "_T").then(pl.col(name).replace(self.categories.get(name, {})))
-            for name in STRATUM_DIMENSIONS
-        ]
-        joined = pl.concat_str(parts, separator=", ", ignore_nulls=True)
-        return pl.when(joined == "").then(pl.lit("All")).otherwise(joined)
 
     def stratum_order(self) -> pl.Expr:
         """Expression: headline first, then by dimension and in the order of the mappings."""
@@ -85,6 +135,13 @@ class Labels:
             for place, name in enumerate(STRATUM_DIMENSIONS)
         ]
         return pl.sum_horizontal(pl.col("stratum") != "_T", *(rank.fill_null(0) for rank in ranks))
+
+
+def sign(indicator: str, series: str) -> int:
+    """1 where more is better, -1 where less is better, 0 where neither is."""
+    if indicator in NEITHER:
+        return 0
+    return -1 if (indicator in LOW_IS_GOOD) != (series in OTHER_WAY) else 1
 
 
 def shortened(title: str) -> str:

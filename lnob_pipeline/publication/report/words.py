@@ -1,11 +1,84 @@
-"""The plain words of the report for the codes of the tables, in English, in one place so that translation can follow.
+"""The plain words of the report for the codes of the tables, in English; every text here is a message to translate.
 
-Labels of countries, groups, categories, indicators and series are not here: they come from indicator_mappings/.
+Here: words for codes. Not here: sentences (they stand where they are said), how a text is said in a language
+(speech.py), labels of groups and breakdowns and official titles (indicator_mappings/, through labels.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+INDICATOR: Mapping[str, str] = {
+    "1.1.1": "Living below the international poverty line",
+    "1.2.1": "Living below the national poverty line",
+    "1.2.2": "Poverty in all its dimensions",
+    "1.3.1": "Covered by social protection",
+    "1.4.1": "Access to basic services",
+    "1.4.2": "Secure rights to land",
+    "2.1.2": "Moderate or severe food insecurity",
+    "2.2.1": "Stunting of young children",
+    "2.2.2": "Malnutrition of young children",
+    "3.1.2": "Births attended by skilled staff",
+    "3.7.1": "Family planning with modern methods",
+    "3.7.2": "Births to adolescent girls",
+    "3.8.1": "Coverage of essential health services",
+    "3.8.2": "High spending on health out of pocket",
+    "3.b.1": "Covered by all vaccines of the programme",
+    "4.1.1": "Minimum skills in reading and mathematics",
+    "4.1.2": "Completing school",
+    "4.2.1": "Young children on track in development",
+    "4.2.2": "Learning one year before primary school",
+    "4.3.1": "Taking part in education and training",
+    "4.4.1": "Computer skills",
+    "4.a.1": "Schools with basic services",
+    "5.1.1": "Laws against discrimination on the basis of sex",
+    "5.2.1": "Violence by an intimate partner",
+    "5.2.2": "Sexual violence by others than a partner",
+    "5.3.1": "Child marriage",
+    "5.3.2": "Female genital mutilation",
+    "5.4.1": "Unpaid care and domestic work",
+    "5.5.1": "Women in parliaments and local governments",
+    "5.6.1": "Women's own decisions on health and sexual relations",
+    "5.a.1": "Rights to agricultural land, by sex",
+    "5.b.1": "Owning a mobile telephone",
+    "6.1.1": "Safely managed drinking water",
+    "6.2.1a": "Safely managed sanitation",
+    "6.2.1b": "Handwashing with soap and water at home",
+    "7.1.1": "Access to electricity",
+    "7.1.2": "Clean fuels at home",
+    "8.3.1": "Informal employment",
+    "8.5.2": "Unemployment",
+    "8.6.1": "Youth not in school, work or training",
+    "8.7.1": "Child labour",
+    "8.10.2": "Having a bank or mobile money account",
+    "9.1.1": "Living near an all-season road",
+    "10.2.1": "Living below half of the median income",
+    "10.3.1": "Feeling discriminated against or harassed",
+    "11.1.1": "Living in slums or inadequate housing",
+    "11.2.1": "Convenient access to public transport",
+    "11.7.2": "Physical or sexual harassment",
+    "16.1.3": "Physical, psychological and sexual violence",
+    "16.1.4": "Feeling safe when walking alone after dark",
+    "16.2.1": "Physical punishment of children",
+    "16.2.3": "Sexual violence before age 18",
+    "16.3.1": "Victims who reported the violence",
+    "16.3.3": "Access to dispute resolution",
+    "16.5.1": "Paying bribes to officials",
+    "16.6.2": "Satisfied with public services",
+    "16.7.2": "Decision-making seen as inclusive",
+    "16.9.1": "Births that are registered",
+    "17.8.1": "Using the internet",
+}
+"""Indicator -> a short name for charts and lists; the official title stands in the data and in the details."""
+
+BREAKDOWN: Mapping[str, str] = {
+    "sex": "Sex",
+    "age": "Age",
+    "disability": "Disability",
+    "location": "Town or country",
+    "wealth": "Wealth",
+    "marginalised_group": "Marginalised groups",
+}
 
 GAP_STATUS: Mapping[str, str] = {
     "reported": "Official value since the base year",
@@ -43,7 +116,15 @@ COMPARISON_FLAG: Mapping[str, str] = {
 }
 
 DIFFERENCE: Mapping[str, str] = {
+    "definition": "definition",
+    "area": "area",
+    "population": "population",
+    "year": "year",
+    "sampling": "sampling",
+    "unit": "unit",
     "nature": "origin of the official value",
+    "precision": "precision",
+    "component": "scope: the citizen figure is one part of the indicator",
 }
 
 NATURE: Mapping[str, str] = {
@@ -76,10 +157,20 @@ SAMPLING: Mapping[str, str] = {
 ESTIMATE_STATUS: Mapping[str, str] = {
     "suppressed_small_sample": "Fewer than 25 people or households answered",
     "suppressed_small_count": "So few have, or lack, what was asked that a person could be recognised",
+    "suppressed_dominance": "One answer makes up so much of the number that it could be worked out",
     "suppressed_to_protect": "Could be used to work out another hidden number",
     "not_estimable": "The sample is built so that no interval can be worked out for it",
     "no_rows": "No one of this group answered",
     "too_few_cases": "Fewer than 25 people or households answered",
+}
+
+RELIABILITY: Mapping[str, str] = {
+    "reliable": "reliable",
+    "use_with_caution": "use with caution: fewer than 50 cases",
+    "few_degrees_of_freedom": "few places were sampled: the interval is rough",
+    "too_few_cases": "too few cases",
+    "not_estimable": "no interval can be worked out",
+    "not_probability": "stands for its respondents only",
 }
 
 DATA_TYPE: Mapping[str, str] = {
@@ -89,6 +180,15 @@ DATA_TYPE: Mapping[str, str] = {
     "focus_group": "focus groups",
     "interview": "interviews",
     "policy_review": "policy review",
+}
+
+EVIDENCE: Mapping[str, str] = {
+    "yes": "yes",
+    "no": "no",
+    "partly": "partly",
+    "mentioned": "mentioned",
+    "barrier": "barrier",
+    "suppressed_few_participants": "not shown: fewer than four people",
 }
 
 STATE: Mapping[str, str] = {
@@ -126,16 +226,48 @@ AVAILABILITY: Mapping[str, tuple[str, str]] = {
     "–": ("none", "neither"),
 }
 
+CELL: Mapping[str, str] = {
+    "reported": "latest year of an official value since the base year",
+    "none_since_2015": "latest year of an official value, which is before the base year",
+    "not_loaded": "these official figures do not hold such a series: nothing is said",
+    "withheld": "a value exists and is withheld",
+    "not_provided": "listed in the official data, without a value",
+    "never_reported": "never an official value",
+    "no_series": "the official release has no series: no country can report",
+    "not_applicable": "does not apply to the country",
+}
+"""Status of a headline -> what its cell in the table of the whole framework means."""
 
-def in_words(words: Mapping[str, str], code: str | None) -> str:
-    """The words for a code; the code itself with blanks where there are none yet; a dash for none."""
-    if code is None:
-        return "–"
-    return words.get(code, code.replace("_", " "))
+TABLE: Mapping[str, str] = {
+    "sources": "the hand-ins behind the release",
+    "citizen_estimates": "every citizen figure, with its interval, sample and class",
+    "citizen_evidence": "score cards, discussions, interviews and policy reviews",
+    "sdg_catalogue": "the official series, by indicator",
+    "official_observations": "the official figures",
+    "official_releases": "every official release that was taken in",
+    "official_revisions": "what the official release in use changed",
+    "comparison": "official and citizen figures side by side",
+    "data_gaps": "what official figures lack, cell by cell",
+    "coverage": "how many expected official values there are",
+    "decisions": "who decided what",
+    "disclosure_audit": "how well hidden numbers are protected",
+    "withdrawals": "hand-ins that were withdrawn",
+    "column_lineage": "which column is made from which",
+}
 
-
-def listed(parts: list[str], most: int | None = None) -> str:
-    """Join words as in a sentence: a, b and c; beyond `most` the rest is counted."""
-    if most is not None and len(parts) > most:
-        parts = [*parts[:most], f"{len(parts) - most} more"]
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+PLACE: Mapping[str, str] = {
+    "lnob.xlsx": "all tables in one workbook, for people in Excel",
+    "lnob.duckdb": "all tables in one database file",
+    "stata/": "all tables for Stata, with labels",
+    "spss/": "all tables for SPSS, with labels",
+    "sdmx/": "estimates and gaps as SDMX-CSV and SDMX-ML",
+    "open_sdg/": "a folder that an Open SDG site takes as it is",
+    "CODEBOOK.md": "every table and column, with units and codes",
+    "CHANGES.md": "what changed since the release before",
+    "README.txt": "what this release is and how to cite it",
+    "datapackage.json": "description for Frictionless tools",
+    "croissant.json": "description for machine learning tools",
+    "manifest.json": "where the release comes from: hand-ins, versions, settings",
+    "SHA256SUMS": "sums to check that no file was damaged",
+}
+"""File or folder of a release -> what it holds, for its first page."""

@@ -3,18 +3,21 @@
 One module a format. A reader keeps every cell as a person would type it: no types are guessed, nothing is trimmed,
 digits of other scripts and grouped numbers stay as written (validation's business). Nothing is written to disk, except
 that SPSS and Stata files pass through a file in memory. Files are read in a process of its own (child.py), within
-limits (limits.py).
+limits (limits.py); delimited text only where it is not plain: what plain text asks for is known before it is cut, and
+to hand millions of cells from process to process takes longer than to cut them.
 """
 
 from __future__ import annotations
 
+import csv
 from importlib import import_module
 
 import polars as pl
 
 from lnob_pipeline.submissions.manifest import DataFile
 from lnob_pipeline.submissions.readers.child import read_apart
-from lnob_pipeline.submissions.readers.limits import LIMITS, Limits
+from lnob_pipeline.submissions.readers.encoding import PROGRAMS
+from lnob_pipeline.submissions.readers.limits import LIMITS, ONLY_PLAIN, Limits, NotPlainError
 from lnob_pipeline.submissions.readers.table import ReaderError, SourceTable
 
 __all__ = ["Limits", "ReaderError", "SourceTable", "read_file", "read_here"]
@@ -43,20 +46,31 @@ MODULES = {
     "policy_review": "policy_review",
 }
 """The module that reads each format of the manifest. It is imported when a file of that format is read."""
+DELIMITED = ("csv", "kobo_csv", "surveycto_csv", "google_forms_csv", "mwater", "taguette_csv")
+"""Formats that are delimited text, unless they are packed in a zip."""
 
 
 def read_file(content: bytes, file: DataFile, limits: Limits | None = None) -> dict[str, SourceTable]:
-    """Read one file of a submission in a process of its own: its tables by name.
+    """Read one file of a submission, in a process of its own unless it is plain text: its tables by name.
 
     Raises ReaderError, which says what to mend, also where the file asks for too much or breaks the reader.
     """
     if not content:
         raise ReaderError(file.path, "the file is empty (0 bytes)", "send the file again")
-    return read_apart(content, file, limits or Limits())
+    limits = limits or Limits()
+    if file.format in DELIMITED and not content.startswith(PROGRAMS):
+        before = ONLY_PLAIN.set(True)
+        try:
+            return read_here(content, file, limits)
+        except (NotPlainError, csv.Error, pl.exceptions.PanicException):
+            pass
+        finally:
+            ONLY_PLAIN.reset(before)
+    return read_apart(content, file, limits)
 
 
 def read_here(content: bytes, file: DataFile, limits: Limits | None = None) -> dict[str, SourceTable]:
-    """As `read_file`, in this process: what the child runs. A hostile file can end the process."""
+    """As `read_file`, always in this process: what the child runs. A hostile file can end the process."""
     limits = limits or Limits()
     if not content:
         raise ReaderError(file.path, "the file is empty (0 bytes)", "send the file again")

@@ -19,6 +19,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -53,6 +54,9 @@ LARGE = 250_000_000
 """Bytes of memory from which on a child is not used again: memory once taken is seldom given back."""
 LENGTH = struct.Struct("<Q")
 ROW = "row_number"
+
+SHORT_OF_MEMORY = re.compile(r"new thread|thread ?pool|alloc|temporarily unavailable|capacity overflow", re.IGNORECASE)
+"""What else is said where no memory is left; a library that finds none to be loaded into says ImportError."""
 
 TOO_MUCH_MEMORY = "the file asks for more memory than one file may take ({limit} MB)"
 TOO_MUCH_TIME = "the file could not be read to its end within {limit} seconds"
@@ -114,8 +118,9 @@ _ending: list[_Child] = []
 """Children that are not used any more, until they have ended."""
 
 
-def read_apart(content: bytes, file: DataFile, limits: Limits) -> dict[str, SourceTable]:
+def read_apart(content: bytes, file: DataFile, limits: Limits | None = None) -> dict[str, SourceTable]:
     """Read a file in the child. Raises ReaderError; ChildError where no child can be had."""
+    limits = limits or Limits()
     order = {"file": file.model_dump_json(), "limits": asdict(limits)}
     with _asked(order, content, file.path, limits) as (reply, line):
         return {name: _table(meta, line) for name, meta in reply["tables"].items()}
@@ -302,10 +307,10 @@ def _carried_out(order: dict[str, Any], content: bytes) -> tuple[dict[str, Any],
             return {"tables": {name: _meta(table) for name, table in tables.items()}}, list(tables.values())
     except ReaderError as error:
         return {"error": _said(error)}, []
-    except (MemoryError, ImportError):  # a library that finds no memory to be loaded into says ImportError
-        limit = limits.memory_bytes // 1_000_000
-        return {"error": _said(ReaderError(path, TOO_MUCH_MEMORY, SAVE_AGAIN, limit=limit))}, []
     except BaseException as error:  # engines panic past Exception; their text may hold a cell, so only the kind is told
+        if isinstance(error, MemoryError | ImportError) or SHORT_OF_MEMORY.search(str(error)):
+            limit = limits.memory_bytes // 1_000_000
+            return {"error": _said(ReaderError(path, TOO_MUCH_MEMORY, SAVE_AGAIN, limit=limit))}, []
         return {"error": _said(ReaderError(path, UNFORESEEN, SAVE_AGAIN, kind=type(error).__name__))}, []
 
 

@@ -7,7 +7,8 @@ encoding.py.
 Two engines give the same rows. Polars is fast, and it fills short rows and drops odd quotation marks without a word; so
 its answer counts only where nothing was dropped or filled in: every quotation mark stands where RFC 4180 lets it stand,
 delimiters and line ends outside of them are as many as the table has, and with its cells and the quotation marks they
-add up to the bytes of the file. Anything else goes through the csv module, row by row.
+add up to the bytes of the file. Anything else goes through the csv module, row by row. Where only plain text is asked
+for, the second engine is not used, and the first only where its tables are known to be within the limit of memory.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import polars as pl
 
 from lnob_pipeline.submissions.manifest import DataFile
 from lnob_pipeline.submissions.readers.encoding import CHUNK, read_text
+from lnob_pipeline.submissions.readers.limits import LIMITS, ONLY_PLAIN, plain_only
 from lnob_pipeline.submissions.readers.table import (
     TITLE_ABOVE,
     Note,
@@ -40,6 +42,8 @@ SAMPLE = 65_536
 """Bytes at the start of a file by which its delimiter is found."""
 MAXIMUM_HEADER = 1_000
 """Lines at the start of a file in which titles and header must end."""
+BYTES_A_BYTE, BYTES_A_CELL = 3, 50
+"""Memory that the first engine takes at most, for each byte of a text and for each cell of its table (measured)."""
 
 
 def read(content: bytes, file: DataFile) -> dict[str, SourceTable]:
@@ -68,6 +72,7 @@ def read_table(
 
 def read_rows(content: bytes, file: DataFile) -> list[list[str | None]]:
     """All rows as they stand, whatever their width, for text that is no table. Raises ReaderError."""
+    plain_only()
     text = read_text(content, file).content
     delimiter = DELIMITERS[file.delimiter] if file.delimiter else find_delimiter(text, file)
     return [[cell or None for cell in row] for row in _rows(text, delimiter, file, 0)]
@@ -78,9 +83,13 @@ def _table(
 ) -> SourceTable:
     delimiter = DELIMITERS[file.delimiter] if file.delimiter else find_delimiter(text, file)
     titles, titles_end = _first_rows(text, delimiter, file.title_rows, file.path)
-    frame = _by_polars(text[titles_end:], delimiter)
+    body = text[titles_end:]
+    if ONLY_PLAIN.get() and _memory_needed(body, delimiter) > LIMITS.get().memory_bytes:
+        plain_only()
+    frame = _by_polars(body, delimiter)
     if frame is None:
-        frame = _by_csv(text[titles_end:], delimiter, file, titles)
+        plain_only()
+        frame = _by_csv(body, delimiter, file, titles)
     if frame.height < file.header_rows:
         raise ReaderError(file.path, "there is nothing in it", "send the file again with its data")
     rows = [list(row) for row in frame.head(file.header_rows).iter_rows()]
@@ -95,6 +104,14 @@ def _table(
         plain=plain,
         notes=notes,
     )
+
+
+def _memory_needed(text: bytes, delimiter: str) -> float:
+    """Bytes that the first engine can take: it makes every row as wide as the first; infinite where that has no end."""
+    lines = io.BytesIO(text)
+    reader = csv.reader((lines.readline().decode() for _ in range(MAXIMUM_HEADER)), delimiter=delimiter, strict=True)
+    width = len(next(reader, []))
+    return len(text) * BYTES_A_BYTE + width * (text.count(b"\n") + 1) * BYTES_A_CELL
 
 
 def _first_rows(text: bytes, delimiter: str, count: int, file: str) -> tuple[int, int]:

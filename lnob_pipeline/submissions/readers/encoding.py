@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from lnob_pipeline.submissions.manifest import DataFile
+from lnob_pipeline.submissions.readers.limits import plain_only
 from lnob_pipeline.submissions.readers.table import Note, ReaderError
 
 CODECS = {
@@ -118,6 +119,7 @@ def _decoded(content: bytes, encoding: str, file: str) -> str:
 
 def _sniffed(content: bytes, file: str) -> str:
     """The one of SNIFFED whose letters make sense. Raises ReaderError where that is none, or more than one."""
+    plain_only()
     from charset_normalizer import from_bytes
 
     telling = b"\n".join([line for line in content.splitlines() if not line.isascii()][:SAMPLE_LINES])

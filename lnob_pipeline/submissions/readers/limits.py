@@ -1,7 +1,7 @@
 """How much a file may ask for: the limits of reading, in force while a file is read.
 
 Here belong the numbers and where they come from (settings.py). What keeps to them is in archive.py, spreadsheet.py,
-table.py and child.py.
+table.py, delimited.py and child.py.
 """
 
 from __future__ import annotations
@@ -47,3 +47,16 @@ class Limits:
 
 LIMITS: ContextVar[Limits] = ContextVar("limits", default=Limits())  # noqa: B039 - frozen, so nobody can change it
 """The limits in force."""
+
+ONLY_PLAIN: ContextVar[bool] = ContextVar("only_plain", default=False)
+"""Whether a reader gives up (NotPlainError) before it does what could take more than the limits."""
+
+
+class NotPlainError(Exception):
+    """A text is not so plain that what it asks for is known before it is cut; it is read in the child."""
+
+
+def plain_only() -> None:
+    """Raise NotPlainError where only plain text is read: what follows needs a process of its own."""
+    if ONLY_PLAIN.get():
+        raise NotPlainError
