@@ -458,7 +458,9 @@ CITIZEN_ESTIMATES = Table(
         _integer(
             "n_numerator", "Unweighted number of units in the numerator, or whose number is not zero; for disclosure"
         ),
-        _number("largest_share", "Of a mean or ratio: part of the numerator that one unit carries; for disclosure", "1"),
+        _number(
+            "largest_share", "Of a mean or ratio: part of the numerator that one unit carries; for disclosure", "1"
+        ),
         _number("two_largest_share", "Of a mean or ratio: part that two units carry; for disclosure", "1"),
         _flag("sensitive", "The indicator or the group is sensitive"),
     ),
@@ -822,7 +824,9 @@ DISCLOSURE_AUDIT = Table(
         _text("reason", "Why the numbers are hidden: the status in citizen_estimates"),
         _integer("n_hidden", "Hidden estimates", "estimates"),
         _integer("n_attacked", "Hidden estimates that were attacked: all but those public before", "estimates"),
-        _integer("n_public_before", "Hidden estimates that an earlier release shows: nothing protects them", "estimates"),
+        _integer(
+            "n_public_before", "Hidden estimates that an earlier release shows: nothing protects them", "estimates"
+        ),
         _text(
             "narrowest",
             "Narrowest interval that an outsider could reach, relative to its upper end: none, under a quarter, "
