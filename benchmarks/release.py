@@ -1,7 +1,7 @@
 """How long writing a release of a million gap rows takes, part by part; prints ratios measured in one run, never fails.
 
 The release is made in a process of its own, so that its peak memory is its own. The gap rows are those of the release
-factory of the tests, repeated under other series codes; the other tables are small. The Parquet part is measured
+factory of the tests, crossed by more dimensions; the other tables are small. The Parquet part is measured
 against bare writes of the same rows with the same compression. Run with
 `python -m benchmarks.release [rows [output ...]]`; all outputs if none is named.
 """
@@ -21,6 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 ROWS = 1_000_000
+CROSSED = {"sex": ["_T", "F", "M"], "location": ["_T", "R", "U"], "wealth": ["_T", "Q1", "Q2", "Q3", "Q4", "Q5"]}
+"""Dimensions by which the rows of the factory are crossed."""
 MOST_TIMES_BARE, MOST_MEGABYTES = 3.0, 1_000.0
 
 
@@ -41,15 +43,20 @@ def make_rows(rows: int, path: Path) -> None:
 
     from lnob_pipeline.mappings.load import load_mappings
     from lnob_pipeline.storage import write_table
-    from lnob_pipeline.tables import DATA_GAPS
+    from lnob_pipeline.tables import DATA_GAPS, STRATUM_DIMENSIONS
     from lnob_pipeline_tests.publication.release_factory import HOME, data_gaps
 
-    few = data_gaps(load_mappings(HOME / "indicator_mappings"))
-    times = pl.int_range(rows, dtype=pl.Int64, eager=True) // few.height
-    many = pl.concat([few] * (rows // few.height + 1)).head(rows)
-    numbered = many.with_columns(
-        series=pl.format("{}_{}", "series", times), latest_year=(2010 + times % 12).cast(pl.Int32)
+    few = data_gaps(load_mappings(HOME / "indicator_mappings")).drop("stratum")
+    for name, codes in CROSSED.items():
+        few = few.drop(name).join(pl.DataFrame({name: codes}), how="cross")
+    parts = [pl.when(pl.col(name) != "_T").then(pl.format(f"{name}={{}}", name)) for name in STRATUM_DIMENSIONS]
+    joined = pl.concat_str(parts, separator=";", ignore_nulls=True)
+    numbered = few.head(rows).with_columns(
+        stratum=pl.when(joined == "").then(pl.lit("_T")).otherwise(joined),
+        latest_year=(2010 + pl.int_range(pl.len()) % 12).cast(pl.Int32),
     )
+    if numbered.height < rows:
+        raise ValueError(f"there are {numbered.height} plausible rows, not {rows}; cross more dimensions")
     write_table(numbered, DATA_GAPS, path)
 
 

@@ -6,13 +6,12 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lnob_pipeline_tests.browser.chromium import NEEDS_CHROMIUM, chromium, pixels
 from lnob_pipeline_tests.browser.dagster_ui import Interface, serving, wait_for
-from lnob_pipeline_tests.browser.devtools import Browser, started
+from lnob_pipeline_tests.browser.devtools import Browser
 from lnob_pipeline_tests.homes import project_folder
 
 pytestmark = NEEDS_CHROMIUM
@@ -88,47 +87,6 @@ def click(browser: Browser, text: str) -> None:
     )
     wait_for(f"something to click: {text}", lambda: browser.evaluate(f"!!{find}"))
     browser.evaluate(f"{find}.click()")
-
-
-def test_an_analyst_finds_what_stands_behind_the_gap_table(interface: Interface, tmp_path: Path) -> None:
-    """From the catalogue, by clicks alone, to the hand-ins and the official release."""
-    with started(tmp_path) as browser:
-        browser.look((1600, 1600))
-        browser.call("Page.navigate", url=f"{interface.address}/assets")
-        click(browser, "data_gaps")
-        text = wait_for_text(browser, "stands_on_official_release", "UN Global SDG Database, release")
-        if "Show Table" in text or "Show Markdown" in text:
-            click(browser, "Show Markdown" if "Show Markdown" in text else "Show Table")
-        wait_for_text(browser, "nga-2020-policy-review", "accepted", "ken-2019-no-consent", "rejected")
-
-
-def test_column_lineage_and_schema_are_in_the_interface(interface: Interface) -> None:
-    query = """
-    query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
-      metadataEntries { label ... on TableSchemaMetadataEntry { schema { columns { name type description } } } }
-      assetMaterializations(limit: 1) { metadataEntries { label
-        ... on TableColumnLineageMetadataEntry { lineage { columnName columnDeps { assetKey { path } columnName } } }
-        ... on PathMetadataEntry { path } ... on MarkdownMetadataEntry { mdStr } } } } } }
-    """
-
-    def entries(asset: str) -> dict[str, dict[str, Any]]:
-        node = interface.ask(query, key={"path": [asset]})["assetNodeOrError"]
-        latest = node["assetMaterializations"][0]["metadataEntries"]
-        return {entry["label"]: entry for entry in (*node["metadataEntries"], *latest)}
-
-    gaps = entries("data_gaps")
-    rests = {
-        item["columnName"]: {(dep["assetKey"]["path"][-1], dep["columnName"]) for dep in item["columnDeps"]}
-        for item in gaps["dagster/column_lineage"]["lineage"]
-    }
-    assert ("official_observations", "value_flag") in rests["status"]
-    assert ("citizen_estimates", "reliability") in rests["citizen_effect"]
-    columns = gaps["dagster/column_schema"]["schema"]["columns"]
-    assert all(column["description"] and column["type"] for column in columns)
-    release = entries("published_release")
-    for name in ("page_file", "codebook_file", "manifest_file"):
-        assert Path(release[name]["path"]).is_file(), name
-    assert "nga-2020-policy-review" in release["stands_on_submissions"]["mdStr"]
 
 
 @pytest.mark.parametrize(

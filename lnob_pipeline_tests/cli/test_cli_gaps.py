@@ -18,7 +18,7 @@ from lnob_pipeline.gaps.flags import FLAGS
 from lnob_pipeline.gaps.typology import STATUSES
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.pipeline import run_all
-from lnob_pipeline.publication import disclosure
+from lnob_pipeline.publication import disclosure_rules as disclosure
 from lnob_pipeline.settings import Settings
 from lnob_pipeline_tests.homes import project_folder
 

@@ -230,6 +230,7 @@ def test_a_file_that_cannot_grow_leaves_the_old_release(small: Tables, settings:
         assert leftovers(settings) == []
 
 
+@pytest.mark.thorough
 def test_two_publishers_at_once_many_times(small: Tables, settings: Settings, tmp_path: Path) -> None:
     policy = dataclasses.replace(settings, keep_releases="3")
     folders = [tmp_path / name for name in ("a", "b")]

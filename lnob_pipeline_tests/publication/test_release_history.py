@@ -144,14 +144,13 @@ def test_a_release_that_cannot_be_read_stays_and_is_told(few: Tables, settings: 
     assert [bool(item.problem) for item in history.past(settings.published)] == [True, False]
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("keep_releases", "0"), ("keep_releases", "few"), ("withdrawn_releases", "")]
-)
+@pytest.mark.parametrize(("keep", "held"), [("0", "remove"), ("few", "remove"), ("all", "")])
 def test_a_policy_that_says_nothing_stops_before_anything_is_written(
-    few: Tables, settings: Settings, name: str, value: str
+    few: Tables, settings: Settings, keep: str, held: str
 ) -> None:
-    with pytest.raises(ValueError, match=f"LNOB_{name.upper()}"):
-        published(few, dataclasses.replace(settings, **{name: value}), 1)
+    policy = dataclasses.replace(settings, keep_releases=keep, withdrawn_releases=held)
+    with pytest.raises(ValueError, match="LNOB_WITHDRAWN_RELEASES" if keep == "all" else "LNOB_KEEP_RELEASES"):
+        published(few, policy, 1)
     assert not settings.published.exists()
 
 
