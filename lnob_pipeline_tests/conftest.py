@@ -1,12 +1,15 @@
 """What tests share: the mappings, a private copy of the settings, the folder of real data beside the repository."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from lnob_pipeline.mappings.load import Mappings, load_mappings
+from lnob_pipeline.publication import release
 from lnob_pipeline.settings import Settings
+from lnob_pipeline_tests.homes import FEW
 from lnob_pipeline_tests.thorough import FACTOR, tries
 
 # A property is tested however slow the machine is; the number of examples stays.
@@ -33,7 +36,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_thorough(item: pytest.Item) -> bool:
-    return item.get_closest_marker("thorough") is not None or hypothesis.is_hypothesis_test(getattr(item, "obj", None))
+    if any(item.get_closest_marker(name) for name in ("thorough", "repeated")):
+        return True
+    return hypothesis.is_hypothesis_test(getattr(item, "obj", None))
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +68,23 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder ../shared/data with real test data is not beside the repository")
     return folder
+
+
+def _few(patch: pytest.MonkeyPatch) -> None:
+    few = tuple(output for output in release.OUTPUTS if output[0] in FEW)
+    assert len(few) == len(FEW)
+    patch.setattr(release, "OUTPUTS", few)
+
+
+@pytest.fixture
+def few_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Releases of Parquet, CSV, DuckDB and the texts about them, for tests that write many: the others take long."""
+    _few(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def few_outputs_of_module() -> Iterator[None]:
+    """The same for all tests of a module and what they share."""
+    with pytest.MonkeyPatch.context() as patch:
+        _few(patch)
+        yield

@@ -1,10 +1,12 @@
-"""Project folders for tests: links to the repository's mappings and figures, outputs of their own."""
+"""Project folders for tests: links to the mappings and figures of the repository, outputs of their own, few forms."""
 
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+FEW = ("csv", "duckdb", "documentation", "changes")
+"""Outputs of publication.release that are written fast; see the fixtures few_outputs and few_outputs_of_module."""
 
 
 def project_folder(folder: Path, submissions: Sequence[str] | None = None) -> Path:

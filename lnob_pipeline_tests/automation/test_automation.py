@@ -19,6 +19,8 @@ from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions import ledger, receive, reviews
 from lnob_pipeline_tests.homes import project_folder
 
+pytestmark = pytest.mark.usefixtures("few_outputs_of_module")
+
 KEYS = ["ken-2019-no-consent", "nga-2020-policy-review"]
 
 

@@ -2,11 +2,9 @@
 
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +15,7 @@ from lnob_pipeline.estimation import Design, LonelyPsu, Mean, estimate
 from lnob_pipeline.estimation.intervals import KINDS
 from lnob_pipeline.estimation.reliability import CLASSES, PROFILES
 from lnob_pipeline.estimation.survey_file import CsvForm, DesignFile
+from lnob_pipeline_tests import command
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "estimation.md").read_text("utf-8")
@@ -30,11 +29,7 @@ def block(language: str) -> str:
 
 
 def lnob(folder: Path, *arguments: str) -> Done:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LNOB_", "COLUMNS"))}
-    command = [sys.executable, "-c", "from lnob_pipeline.cli import main; main()", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=180, check=False, cwd=folder, env=environment
-    )
+    return command.lnob(*arguments, folder=folder)
 
 
 @pytest.fixture

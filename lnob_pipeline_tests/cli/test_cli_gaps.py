@@ -22,6 +22,8 @@ from lnob_pipeline.publication import disclosure_rules as disclosure
 from lnob_pipeline.settings import Settings
 from lnob_pipeline_tests.homes import project_folder
 
+pytestmark = pytest.mark.usefixtures("few_outputs_of_module")
+
 SUBMISSIONS = ["ken-2019-household-survey", "mwi-2020-health-score-card"]
 Row = dict[str, Any]
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +14,9 @@ import pytest
 from lnob_pipeline.mappings.load import load_mappings
 from lnob_pipeline.publication import release
 from lnob_pipeline.settings import Settings
-from lnob_pipeline_tests.publication.release_factory import FEW, HOME, PROVENANCE, disclosed
+from lnob_pipeline_tests import command
+from lnob_pipeline_tests.homes import FEW
+from lnob_pipeline_tests.publication.release_factory import HOME, PROVENANCE, disclosed
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -46,12 +46,7 @@ def home(made: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def lnob(home: Path) -> Run:
     def call(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("LNOB_", "DAGSTER_"))}
-        command = [sys.executable, "-c", "from lnob_pipeline.cli import main; main()", "release", *arguments]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=180, check=False,
-            env=environment | {"LNOB_HOME": str(home)} | settings,
-        )  # fmt: skip
+        return command.lnob("release", *arguments, settings={"LNOB_HOME": str(home)} | settings)
 
     return call
 

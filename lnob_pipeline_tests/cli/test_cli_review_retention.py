@@ -1,9 +1,7 @@
 """`lnob review` and `lnob retention` as a person meets them: what is listed, what is recorded, what is deleted."""
 
 import csv
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 
 from lnob_pipeline import pipeline
 from lnob_pipeline.settings import Settings
+from lnob_pipeline_tests import command
 from lnob_pipeline_tests.homes import project_folder
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -38,16 +37,7 @@ def judge(home: Path) -> pipeline.Step:
 @pytest.fixture
 def lnob(home: Path) -> Run:
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("LNOB_", "DAGSTER_"))}
-        command = [sys.executable, "-c", "from lnob_pipeline.cli import main; main()", *arguments]
-        return subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-            env=environment | {"LNOB_HOME": str(home)},
-        )
+        return command.lnob(*arguments, settings={"LNOB_HOME": str(home)})
 
     return call
 

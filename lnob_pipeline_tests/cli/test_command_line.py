@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from lnob_pipeline.settings import Settings
+from lnob_pipeline_tests import command
 from lnob_pipeline_tests.homes import project_folder
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Done = subprocess.CompletedProcess[str]
+Run = Callable[..., Done]
 
 
 @pytest.fixture(scope="module")
@@ -22,29 +24,23 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def lnob(home: Path) -> Run:
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("LNOB_", "DAGSTER_"))}
-        command = [sys.executable, "-c", "from lnob_pipeline.cli import main; main()", *arguments]
-        return subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-            env=environment | {"LNOB_HOME": str(home)},
-        )
+    def call(*arguments: str) -> Done:
+        return command.lnob(*arguments, settings={"LNOB_HOME": str(home)})
 
     return call
 
 
 @pytest.fixture(scope="module")
-def first(lnob: Run) -> subprocess.CompletedProcess[str]:
-    return lnob("run")
+def first(home: Path) -> Done:
+    """The run of a real process: the other calls are made in this one."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LNOB_", "DAGSTER_"))}
+    line = [sys.executable, "-c", "from lnob_pipeline.cli import main; main()", "run"]
+    return subprocess.run(
+        line, capture_output=True, text=True, timeout=180, check=False, env=environment | {"LNOB_HOME": str(home)}
+    )
 
 
-def test_run_tells_what_was_done_and_that_something_was_not_accepted(
-    first: subprocess.CompletedProcess[str], home: Path
-) -> None:
+def test_run_tells_what_was_done_and_that_something_was_not_accepted(first: Done, home: Path) -> None:
     assert first.returncode == 3, first.stderr
     for word in ("validation", "rejected", "accepted", "release ", "new"):
         assert word in first.stdout
@@ -52,13 +48,13 @@ def test_run_tells_what_was_done_and_that_something_was_not_accepted(
     assert (home / ".dagster/dagster.yaml").exists()
 
 
-def test_a_second_run_says_that_nothing_has_changed(first: subprocess.CompletedProcess[str], lnob: Run) -> None:
+def test_a_second_run_says_that_nothing_has_changed(first: Done, lnob: Run) -> None:
     again = lnob("run")
     assert "Nothing has changed" in again.stdout, again.stdout + again.stderr
     assert "as before" in again.stdout
 
 
-def test_status_shows_the_ledger_and_one_submission_whole(first: subprocess.CompletedProcess[str], lnob: Run) -> None:
+def test_status_shows_the_ledger_and_one_submission_whole(first: Done, lnob: Run) -> None:
     assert "ken-2019-no-consent" in lnob("status").stdout
     one = lnob("status", "ken-2019-no-consent")
     assert one.returncode == 0 and "consent" in one.stdout
@@ -66,7 +62,7 @@ def test_status_shows_the_ledger_and_one_submission_whole(first: subprocess.Comp
     assert unknown.returncode == 2 and "lnob status" in unknown.stderr
 
 
-def test_gaps_filters_by_country_and_indicator(first: subprocess.CompletedProcess[str], lnob: Run) -> None:
+def test_gaps_filters_by_country_and_indicator(first: Done, lnob: Run) -> None:
     found = lnob("gaps", "--country", "KEN", "--indicator", "16.9.1")
     assert found.returncode == 0 and "none_since_2015" in found.stdout
     assert "NPL" not in found.stdout

@@ -18,6 +18,8 @@ from lnob_pipeline.tables import SUBMISSIONS
 from lnob_pipeline_tests.faults import hand_ins
 from lnob_pipeline_tests.faults.hand_ins import NOW
 
+pytestmark = pytest.mark.usefixtures("few_outputs_of_module")
+
 KEY, OTHER = "mwi-2020-health-score-card", "nga-2020-policy-review"
 LATER = "2026-11-24T00:00:00Z"
 FLIPS = random.Random(20261123)

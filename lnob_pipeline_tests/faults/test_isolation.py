@@ -18,6 +18,8 @@ from lnob_pipeline.submissions import ledger
 from lnob_pipeline_tests.faults import hand_ins
 from lnob_pipeline_tests.faults.hand_ins import NOW
 
+pytestmark = pytest.mark.usefixtures("few_outputs_of_module")
+
 GOOD = ("mwi-2020-health-score-card", "nga-2020-policy-review", "ind-2020-partly-bad")
 CARD, REVIEW, SPSS = "mwi-2020-health-score-card", "nga-2020-policy-review", "bgd-2019-named-groups"
 

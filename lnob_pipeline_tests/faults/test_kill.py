@@ -23,15 +23,20 @@ from lnob_pipeline.publication.release import verify
 from lnob_pipeline.settings import Settings
 from lnob_pipeline_tests.faults import hand_ins
 from lnob_pipeline_tests.faults.hand_ins import NOW
+from lnob_pipeline_tests.homes import FEW
+from lnob_pipeline_tests.thorough import FACTOR
 
 KEYS = ("bgd-2019-named-groups", "mwi-2020-health-score-card", "nga-2020-policy-review")
-SEED, BY_WRITES, BY_TIME = 20261123, 5, 2
+SEED, BY_WRITES, BY_TIME = 20261123, 6 if FACTOR else 2, 4 if FACTOR else 1
+pytestmark = [pytest.mark.repeated, pytest.mark.usefixtures("few_outputs_of_module")]
 RUN = """
 import os, signal, sys
 from lnob_pipeline import storage
 from lnob_pipeline.pipeline import run_all
+from lnob_pipeline.publication import release
 from lnob_pipeline.settings import Settings
 
+release.OUTPUTS = tuple(output for output in release.OUTPUTS if output[0] in sys.argv[3].split(","))
 last, flush, seen = int(sys.argv[2]), storage.flush, 0
 
 def counted(path):
@@ -64,7 +69,7 @@ def start(home: Path, root: Path, writes: int) -> subprocess.Popen[bytes]:
     environment = os.environ | {"LNOB_HOME": str(home), "PYTHONPATH": str(root), "TMPDIR": str(temporary)}
     environment["POLARS_MAX_THREADS"] = "1"
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN, NOW, str(writes)],
+        [sys.executable, "-c", RUN, NOW, str(writes), ",".join(FEW)],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None

@@ -14,9 +14,12 @@ import pytest
 
 from lnob_pipeline import pipeline, storage
 from lnob_pipeline.pipeline import run_all
+from lnob_pipeline.publication.release import OUTPUTS as EVERY_OUTPUT
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.submissions import ledger, retention, reviews
 from lnob_pipeline_tests.faults import hand_ins
+
+pytestmark = pytest.mark.usefixtures("few_outputs_of_module")
 
 KEY = "ind-2020-partly-bad"
 OTHER = "nga-2020-policy-review"
@@ -131,7 +134,10 @@ def test_an_unreadable_correction_keeps_the_earlier_version_and_says_so(story: S
     assert story.source()["state"] == "unreadable" and story.status()["in_tables"] == first["version"]
 
 
-def test_a_withdrawn_submission_leaves_every_later_table_and_the_next_release(story: Story) -> None:
+def test_a_withdrawn_submission_leaves_every_later_table_and_the_next_release(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lnob_pipeline.publication.release.OUTPUTS", EVERY_OUTPUT)
     release = story.release()
     manifest = story.folder / "submission.yaml"
     manifest.write_text(manifest.read_text("utf-8") + "\nwithdrawn: true\n", "utf-8")
@@ -155,8 +161,8 @@ def test_a_withdrawn_submission_leaves_every_later_table_and_the_next_release(st
         assert path.stem in TOLD or KEY not in texts, path.name
     source = story.source()
     assert source["state"] == "withdrawn" and source["organisation"] is None and source["n_accepted"] is None
-    page = (story.settings.published / "latest" / "index.html").read_text("utf-8")
-    assert "Udaharan Volunteers" not in page
+    pages = [path.read_text("utf-8") for path in (story.settings.published / "latest").rglob("*.html")]
+    assert pages and not any("Udaharan Volunteers" in page for page in pages)
     (stone,) = story.published("withdrawals").to_dicts()
     assert stone["submission_id"] == KEY and stone["first_release"] == stone["last_release"] == release
     assert not (story.settings.published / "releases" / release).exists()  # it held the numbers of the submission

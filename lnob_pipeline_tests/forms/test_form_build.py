@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import os
 import random
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from lnob_pipeline.mappings import measures
 from lnob_pipeline.mappings.lint import lint
 from lnob_pipeline.mappings.load import MappingError, Mappings, load_mappings
 from lnob_pipeline.mappings.models import Variable
+from lnob_pipeline_tests.command import lnob
 from lnob_pipeline_tests.conftest import ROOT
 from lnob_pipeline_tests.forms import by_hand, filled_in
 from lnob_pipeline_tests.real_files.hand_in import Run, manifest, run
@@ -129,19 +128,16 @@ def test_several_answers_are_guarded_too() -> None:
     )
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    program = "from lnob_pipeline.cli import main; main()"
-    environment = os.environ | {"LNOB_HOME": str(ROOT)}
-    line = [sys.executable, "-c", program, "form", "build", *arguments]
-    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, env=environment, check=False, timeout=120)
+def build_by_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return lnob("form", "build", *arguments, folder=ROOT, settings={"LNOB_HOME": str(ROOT)})
 
 
 def test_sensitive_questions_need_a_protocol(tmp_path: Path) -> None:
-    done = command("--indicators", "5.2.1", "--out", str(tmp_path / "a"))
+    done = build_by_command("--indicators", "5.2.1", "--out", str(tmp_path / "a"))
     assert done.returncode == 2
     assert "partner_punched" in done.stderr and "--special-protocol" in done.stderr
     assert not (tmp_path / "a").exists()
-    done = command("--indicators", "5.2.1", "--out", str(tmp_path / "b"), "--special-protocol", PROTOCOL)
+    done = build_by_command("--indicators", "5.2.1", "--out", str(tmp_path / "b"), "--special-protocol", PROTOCOL)
     assert done.returncode == 0, done.stderr
     fields = yaml.safe_load((tmp_path / "b" / "form-5-2-1.yaml").read_text("utf-8"))
     assert fields["special_protocol"] == PROTOCOL
@@ -164,12 +160,12 @@ def test_the_command_writes_form_instrument_and_manifest_and_only_a_signature_ma
         "--country",
         "IND",
     )
-    unsigned = command(*arguments, "--out", str(tmp_path / "unsigned"))
+    unsigned = build_by_command(*arguments, "--out", str(tmp_path / "unsigned"))
     assert unsigned.returncode == 0 and "is to be signed" in unsigned.stdout, unsigned.stderr
     shutil.copy(tmp_path / "unsigned" / "form-ind-2026-v1.yaml", folder / "instruments")
     with pytest.raises(MappingError, match="form-ind-2026-v1"):
         load_mappings(folder)
-    signed = command(*arguments, "--out", str(tmp_path / "signed"), "--reviewed-by", "the secretariat")
+    signed = build_by_command(*arguments, "--out", str(tmp_path / "signed"), "--reviewed-by", "the secretariat")
     assert signed.returncode == 0, signed.stderr
     shutil.copy(tmp_path / "signed" / "form-ind-2026-v1.yaml", folder / "instruments")
     assert [line for line in lint(load_mappings(folder)) if "inventory" not in line] == []
@@ -178,7 +174,7 @@ def test_the_command_writes_form_instrument_and_manifest_and_only_a_signature_ma
     assert {path.name for path in (tmp_path / "signed").iterdir()} == {
         "submission.yaml", "form-ind-2026-v1.yaml", "form-ind-2026-v1-form.xlsx"
     }  # fmt: skip
-    again = command(*arguments, "--out", str(tmp_path / "signed"))
+    again = build_by_command(*arguments, "--out", str(tmp_path / "signed"))
     assert again.returncode == 2 and "is there already" in again.stderr
 
 

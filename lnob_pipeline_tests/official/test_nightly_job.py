@@ -23,6 +23,8 @@ from lnob_pipeline_tests.homes import project_folder
 from lnob_pipeline_tests.official.conftest import ISO3_BY_M49, ROOT
 from lnob_pipeline_tests.official.replay_server import Kind, ReplayData, ReplayServer, Weather
 
+pytestmark = pytest.mark.usefixtures("few_outputs_of_module")
+
 DOWNLOAD = ROOT.parent / "shared" / "data" / "official" / "unsd_sdg_2020-10.parquet"
 PATIENT = HttpSettings(connections=8, page_size=500, attempts=8, backoff=0.001, longest_pause=0.05, read_timeout=20)
 

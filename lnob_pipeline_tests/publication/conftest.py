@@ -8,9 +8,8 @@ import polars as pl
 import pytest
 
 from lnob_pipeline.mappings.load import Mappings, load_mappings
-from lnob_pipeline.publication import release
 from lnob_pipeline.settings import Settings
-from lnob_pipeline_tests.publication.release_factory import FEW, HOME, disclosed
+from lnob_pipeline_tests.publication.release_factory import HOME, disclosed
 
 
 @pytest.fixture(scope="session")
@@ -27,14 +26,6 @@ def settings(tmp_path: Path) -> Settings:
 def tables(mappings: Mappings) -> dict[str, pl.DataFrame]:
     """All tables of a release, disclosed; tests do not change them."""
     return disclosed(mappings)
-
-
-@pytest.fixture
-def few_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Releases of Parquet, CSV, DuckDB and the texts about them, for tests that write many: the others take long."""
-    few = tuple(output for output in release.OUTPUTS if output[0] in FEW)
-    assert len(few) == len(FEW)
-    monkeypatch.setattr(release, "OUTPUTS", few)
 
 
 @pytest.fixture

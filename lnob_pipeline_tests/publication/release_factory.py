@@ -27,9 +27,6 @@ from lnob_pipeline.tables import (
 
 HOME = Path(__file__).resolve().parents[2]
 
-FEW = ("csv", "duckdb", "documentation", "changes")
-"""Outputs that are written fast; see the fixture few_outputs."""
-
 ASKED = ("1.4.1", "5.3.1", "5.b.1", "6.2.1b", "7.1.2", "8.6.1", "8.10.2", "10.3.1", "16.6.2", "16.7.2", "16.9.1")
 """What the surveys ask about: no questionnaire asks about every indicator of the library."""
 

@@ -28,7 +28,9 @@ from lnob_pipeline.publication.release import Release, ReleaseError, publish, ve
 from lnob_pipeline.publication.tabular import harmless
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.tables import CITIZEN_ESTIMATES, FIXED_TABLES, PUBLISHED_ESTIMATES, RELEASE_TABLES, RESPONSES
-from lnob_pipeline_tests.publication.release_factory import FEW, HOME, PROVENANCE, RELEASED_AT, fill, undisclosed
+from lnob_pipeline_tests.homes import FEW
+from lnob_pipeline_tests.publication.release_factory import HOME, PROVENANCE, RELEASED_AT, fill, undisclosed
+from lnob_pipeline_tests.thorough import FACTOR
 
 Tables = dict[str, pl.DataFrame]
 
@@ -278,6 +280,7 @@ def start(tmp_path: Path, tables: Tables, settings: Settings, step: int = 10**9)
     return subprocess.Popen(arguments, cwd=HOME, env=environment, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.repeated
 @pytest.mark.usefixtures("few_outputs")
 def test_sigkill_at_any_step_leaves_the_old_release_or_the_new_one(
     small: Tables, settings: Settings, tmp_path: Path
@@ -291,7 +294,8 @@ def test_sigkill_at_any_step_leaves_the_old_release_or_the_new_one(
     last = int(output)
     assert last > 100
     visible = []
-    for step in [*range(0, last - 8, last // 6), *range(last - 8, last)]:
+    before = range(0, last - 8, last // (20 if FACTOR else 3))
+    for step in [*before, *range(last - 8, last)]:
         process = start(tmp_path, new, settings, step)
         process.communicate(timeout=60)
         if not process.returncode:
@@ -300,7 +304,7 @@ def test_sigkill_at_any_step_leaves_the_old_release_or_the_new_one(
         folders = sorted((settings.published / "releases").glob("2*"))
         assert [problem for folder in folders for problem in verify(folder)] == []
         visible.append(shown(settings))
-    assert len(visible) > 10
+    assert len(visible) > len(before) + 3
     assert visible[0] == old.path
     assert len(set(visible)) <= 2
     assert visible == sorted(visible, key=lambda path: path != old.path)  # once new, new for good

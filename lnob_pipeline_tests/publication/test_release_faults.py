@@ -25,10 +25,12 @@ import pytest
 from lnob_pipeline.publication import history
 from lnob_pipeline.publication.release import ReleaseError, publish, verify
 from lnob_pipeline.settings import Settings
-from lnob_pipeline_tests.publication.release_factory import FEW, HOME, PROVENANCE, RELEASED_AT
+from lnob_pipeline_tests.homes import FEW
+from lnob_pipeline_tests.publication.release_factory import HOME, PROVENANCE, RELEASED_AT
+from lnob_pipeline_tests.thorough import FACTOR
 
 Tables = dict[str, pl.DataFrame]
-SEED, KILLS = 20261124, 12
+SEED, KILLS = 20261124, 24 if FACTOR else 4
 pytestmark = pytest.mark.usefixtures("few_outputs")
 
 RUN = """
@@ -84,6 +86,7 @@ def releases(settings: Settings) -> list[str]:
     return sorted(path.name for path in (settings.published / "releases").iterdir() if path.is_dir())
 
 
+@pytest.mark.repeated
 def test_sigkill_at_seeded_moments_of_publishing_and_pruning(small: Tables, settings: Settings, tmp_path: Path) -> None:
     """Every run publishes something new and removes the oldest of two: a kill falls into either."""
     policy = dataclasses.replace(settings, keep_releases="2")
@@ -154,6 +157,7 @@ def prune(folder: Path, settings: Settings, withdrawn: list[str], steps: int) ->
     return done.returncode, done.stdout
 
 
+@pytest.mark.repeated
 def test_sigkill_while_pruning_loses_no_tombstone(small: Tables, settings: Settings, tmp_path: Path) -> None:
     for size in (1, 2, 3):
         publish(changed(small, size), settings, f"2026-11-{size:02d}T00:00:00Z", PROVENANCE)
@@ -167,7 +171,7 @@ def test_sigkill_while_pruning_loses_no_tombstone(small: Tables, settings: Setti
     assert changes > 20
     held = {item.name: item.held for item in history.past(original)}
     chance = random.Random(SEED)
-    for step in sorted({0, 2, 3, 4, 5, *chance.sample(range(6, changes), 3)}):
+    for step in sorted(chance.sample(range(changes), 20 if FACTOR else 3)):
         shutil.rmtree(policy.published)
         shutil.copytree(original, policy.published, symlinks=True)
         assert prune(tmp_path, policy, [], step)[0] == -signal.SIGKILL
@@ -242,8 +246,9 @@ def test_two_publishers_at_once_many_times(small: Tables, settings: Settings, tm
             for place, folder in enumerate(folders)
         ]
         while any(process.poll() is None for process in processes):
-            _, problems = state(policy) if (policy.published / "latest").exists() else (None, [])
-            assert problems == []
+            latest = policy.published / "latest"
+            assert not latest.exists() or verify(latest.resolve()) == []  # what nobody shows may be on its way out
+            time.sleep(0.2)
         assert [process.communicate(timeout=120)[0] for process in processes] == ["published\n"] * 2
         assert leftovers(policy) == []
     assert len(releases(policy)) == 3

@@ -20,7 +20,8 @@ from lnob_pipeline.publication import release
 from lnob_pipeline.publication.release_manifest import ReleaseManifest
 from lnob_pipeline.publication.verify import SUMS, verify, verify_sums
 from lnob_pipeline.settings import Settings
-from lnob_pipeline_tests.publication.release_factory import FEW, HOME, PROVENANCE, RELEASED_AT, disclosed
+from lnob_pipeline_tests.homes import FEW
+from lnob_pipeline_tests.publication.release_factory import HOME, PROVENANCE, RELEASED_AT, disclosed
 
 FORMS = {*FEW, "stata_spss", "catalogue"}
 
