@@ -31,6 +31,11 @@ bench: $(STAMP)  ## benchmarks: ratios measured in one run
 	$(BIN)/python -m benchmarks.harmonisation
 	$(BIN)/python -m benchmarks.incremental
 	$(BIN)/python -m benchmarks.estimation
+	$(BIN)/python -m benchmarks.readers --rows 10000 --rows 1000000
+	$(BIN)/python -m benchmarks.validation --rows 1000000
+	$(BIN)/python -m benchmarks.official
+	$(BIN)/python -m benchmarks.release
+	$(BIN)/python -m benchmarks.disclosure
 
 samples: $(STAMP)  ## make the bundled synthetic submissions anew
 	$(BIN)/python -m data.make_samples

@@ -69,6 +69,7 @@ from lnob_pipeline.publication.sdmx_message import (
     write_message,
 )
 from lnob_pipeline.publication.sdmx_structure import check_against, codes_in_use, write_structure
+from lnob_pipeline.publication.tabular import harmless
 
 __all__ = ["dataset_rows", "gap_rows", "national_rows", "national_structure", "write", "write_csv", "write_message"]
 
@@ -238,9 +239,13 @@ Rows = Callable[[ReleaseContent, str], pl.DataFrame]
 
 
 def _write_both(stem: Path, rows: pl.DataFrame, structure: Structure, content: ReleaseContent) -> None:
-    """The CSV, and the XML where it is not too long; nothing for no rows."""
+    """The CSV, and the XML where it is not too long; nothing for no rows.
+
+    Both say the same: a text that a spreadsheet would run as a formula gets an apostrophe in front in either.
+    """
     if rows.is_empty():
         return
+    rows = harmless(rows).collect()
     check(rows, structure)
     write_csv(stem.with_name(f"{stem.name}.csv"), rows, structure)
     if rows.height <= ROWS_OF_XML:
