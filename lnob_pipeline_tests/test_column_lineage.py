@@ -285,6 +285,7 @@ def declared(group: str) -> set[tuple[str, str, str, str]]:
     return {(table, column, source, name) for of, table, column, source, name in every_declaration() if of == group}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", range(len(EXPERIMENTS)), ids=["gaps", "coverage", "disclosure"])
 def test_nothing_changes_but_what_is_declared(number: int) -> None:
     allowed = declared(EXPERIMENTS[number][2])
@@ -293,6 +294,7 @@ def test_nothing_changes_but_what_is_declared(number: int) -> None:
     assert not sorted(found - allowed)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", range(len(EXPERIMENTS)), ids=["gaps", "coverage", "disclosure"])
 def test_every_declared_source_changes_something(number: int) -> None:
     tried = experiment(number)
