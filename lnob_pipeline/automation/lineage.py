@@ -13,6 +13,7 @@ import dagster as dg
 import polars as pl
 
 from lnob_pipeline import storage, tables
+from lnob_pipeline.automation.standing import markdown
 from lnob_pipeline.column_lineage import ORIGINS, VARIABLES, made_for_release, made_in_stage
 from lnob_pipeline.mappings.derive import asked
 from lnob_pipeline.mappings.load import Mappings, load_mappings
@@ -46,6 +47,15 @@ def lineage_of_release() -> dg.TableColumnLineage:
         for column, source, name, _ in made_for_release(table.name)
         if source not in ORIGINS
     )
+
+
+def in_words(lineage: dg.TableColumnLineage) -> dg.MarkdownMetadataValue:
+    """The same as a table to read: the open-source UI keeps column lineage and does not draw it."""
+    lines = (
+        (column, ", ".join(f"{dep.asset_key.to_user_string()}.{dep.column_name}" for dep in deps))
+        for column, deps in lineage.deps_by_column.items()
+    )
+    return dg.MetadataValue.md(markdown(lines, ("column", "made from")))
 
 
 def _lineage(pairs: Iterable[Pair]) -> dg.TableColumnLineage:

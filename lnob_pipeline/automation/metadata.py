@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from lnob_pipeline.automation.lineage import lineage_of, lineage_of_release
+from lnob_pipeline.automation.lineage import in_words, lineage_of, lineage_of_release
 from lnob_pipeline.automation.partitions import SUBMISSIONS
 from lnob_pipeline.automation.standing import of_release, stands_on
 from lnob_pipeline.pipeline import Step, code_version
@@ -43,6 +43,11 @@ ABSENT_IN_KEY = {
     ("official_revisions", "nature"), ("comparison", "submission_id"),
 }  # fmt: skip
 """Columns of a key that may be null: it says something there, as no sheet or no citizen number does."""
+WHERE_TO_LOOK = (
+    "\n\nWhich hand-ins and which official release stand behind it: `stands_on_submissions` and "
+    "`stands_on_official_release` in the metadata, under Events or at the foot of this page."
+)
+"""What an analyst asks first of tables made from all hand-ins, in their descriptions."""
 
 
 def asset_spec(
@@ -52,7 +57,7 @@ def asset_spec(
     return dg.AssetSpec(
         table.name,
         deps=list(deps),
-        description=table.description,
+        description=table.description + (WHERE_TO_LOOK if table.stage == "gaps" else ""),
         group_name=table.stage,
         owners=OWNERS,
         kinds={"polars", "parquet"},
@@ -86,7 +91,7 @@ def _column(table: Table, column: Column, name: str | None = None) -> dg.TableCo
     return dg.TableColumn(
         name or column.name,
         column.kind,
-        description=column.description + (f" ({column.unit})" if column.unit else ""),
+        description=(column.description + (f" ({column.unit})" if column.unit else "")).replace("<", "\\<"),  # Markdown
         constraints=dg.TableColumnConstraints(
             nullable=not in_key or (table.name, column.name) in ABSENT_IN_KEY,
             unique=table.key == (column.name,),
@@ -106,7 +111,8 @@ def metadata_of(step: Step, table: str, settings: Settings) -> dict[str, Any]:
     counts: dict[str, Any] = {rows: output.rows, "sha256": output.sha256} if output else {}
     counts |= {name: dg.MetadataValue.float(float(value)) for name, value in step.numbers.items()}
     lineage = lineage_of_release() if table == RELEASE else lineage_of(table, settings, step.key)
-    counts |= {"dagster/column_lineage": lineage} if lineage.deps_by_column else {}
+    if lineage.deps_by_column:
+        counts |= {"dagster/column_lineage": lineage, "column_sources": in_words(lineage)}
     return counts | dict(step.texts) | {"changed": step.changed}
 
 

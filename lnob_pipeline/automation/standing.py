@@ -23,7 +23,7 @@ LETTERS = 12
 CHANGES_SHOWN = 6_000
 FILES = {
     "page": "index.html",
-    "gap_matrix": "gaps.html",
+    "gap_matrix": "report/en/gaps.html",
     "codebook": "CODEBOOK.md",
     "changes": "CHANGES.md",
     "manifest": "manifest.json",

@@ -13,6 +13,12 @@ from lnob_pipeline.automation.resources import PipelineSettings, now
 from lnob_pipeline.pipeline import code_version, run_publication
 from lnob_pipeline.publication.checks import CHECKS, check_results
 
+DESCRIPTION = (
+    "A dated, frozen folder with every public table in every form: "
+    f"{', '.join(table.name for table in tables.RELEASE_TABLES)}.\n\nIts page, codebook, changes and manifest, and the "
+    "hand-ins and the official release that stand behind it: in the metadata, under Events or at the foot of this page."
+)
+
 
 @dg.multi_asset(
     name="publication_stage",
@@ -20,7 +26,7 @@ from lnob_pipeline.publication.checks import CHECKS, check_results
         dg.AssetSpec(
             RELEASE,
             deps=UPSTREAM["publication"],
-            description="A dated, frozen set of outputs: " + ", ".join(table.name for table in tables.RELEASE_TABLES),
+            description=DESCRIPTION,
             group_name="publication",
             owners=OWNERS,
             metadata={"dagster/column_schema": release_schema()},

@@ -11,7 +11,7 @@ import pytest
 
 from lnob_pipeline_tests.browser.chromium import NEEDS_CHROMIUM, chromium, pixels
 from lnob_pipeline_tests.browser.dagster_ui import Interface, serving, wait_for
-from lnob_pipeline_tests.browser.devtools import Browser
+from lnob_pipeline_tests.browser.devtools import Browser, started
 from lnob_pipeline_tests.homes import project_folder
 
 pytestmark = NEEDS_CHROMIUM
@@ -27,6 +27,13 @@ mutation($repository: String!, $location: String!, $job: String!, $tags: [Execut
     selector: {repositoryName: $repository, repositoryLocationName: $location, pipelineName: $job},
     runConfigData: {}, mode: "default", executionMetadata: {tags: $tags}
   }) { __typename ... on LaunchRunSuccess { run { runId } } }
+}
+"""
+LINEAGE = """
+query($key: AssetKeyInput!) {
+  assetOrError(assetKey: $key) { ... on Asset { assetMaterializations(limit: 1) { metadataEntries {
+    label ... on TableColumnLineageMetadataEntry { lineage { columnName columnDeps { assetKey { path } columnName } } }
+  } } } }
 }
 """
 
@@ -79,11 +86,13 @@ def wait_for_text(browser: Browser, *words: str) -> str:
     return str(wait_for(f"a page with {', '.join(words)}", there))
 
 
-def click(browser: Browser, text: str) -> None:
-    """Click the first link or button whose text is exactly this, once it is there."""
+def click(browser: Browser, text: str, after: str) -> None:
+    """Click the first link or button whose text is exactly this and that stands after another text of the page."""
     find = (
-        "[...document.querySelectorAll('a, button, [role=tab]')]"
-        f".find(one => one.innerText.trim() === {json.dumps(text)} && one.getClientRects().length)"
+        "(all => all.slice(all.findIndex(one => one.childElementCount === 0 && "
+        f"one.innerText?.trim() === {json.dumps(after)})).find(one => one.matches('a, button') && "
+        f"one.childElementCount === 0 && one.innerText?.trim() === {json.dumps(text)}))"
+        "([...document.querySelectorAll('body *')])"
     )
     wait_for(f"something to click: {text}", lambda: browser.evaluate(f"!!{find}"))
     browser.evaluate(f"{find}.click()")
@@ -113,3 +122,31 @@ def test_every_asset_can_be_materialised_from_the_interface(
         return status if status in ("SUCCESS", "FAILURE", "CANCELED") else None
 
     assert wait_for("the run", ended) == ends
+
+
+def test_an_analyst_finds_what_stands_behind_the_last_gap_table(interface: Interface, tmp_path: Path) -> None:
+    """From the list of assets, by what is written there alone: which hand-ins, which official release."""
+    with started(tmp_path) as browser:
+        browser.call("Page.navigate", url=f"{interface.address}/assets/data_gaps")
+        text = wait_for_text(browser, "stands_on_submissions", "Row count")
+        assert "UN Global SDG Database, release 2020-10" in text
+        assert "under Events or at the foot of this page" in text
+        click(browser, "[Show Markdown]", after="stands_on_submissions")
+        shown = wait_for_text(browser, "in these tables")
+        assert "nga-2020-policy-review" in shown and "ken-2019-no-consent" in shown
+        browser.call("Page.navigate", url=f"{interface.address}/assets/published_release?view=events")
+        text = wait_for_text(browser, "codebook_file", "changes_file", "page_file", "stands_on_official_release")
+        assert "CODEBOOK.md" in text and "CHANGES.md" in text
+
+
+def test_column_lineage_is_recorded(interface: Interface) -> None:
+    asked = interface.ask(LINEAGE, key={"path": ["data_gaps"]})
+    (event,) = asked["assetOrError"]["assetMaterializations"]
+    found = {
+        line["columnName"]: {(dep["assetKey"]["path"][-1], dep["columnName"]) for dep in line["columnDeps"]}
+        for entry in event["metadataEntries"]
+        for line in entry.get("lineage") or []
+    }
+    assert ("official_observations", "nature") in found["status"]
+    assert ("citizen_estimates", "comparability") in found["citizen_effect"]
+    assert {asset for deps in found.values() for asset, _ in deps} <= ASSETS
