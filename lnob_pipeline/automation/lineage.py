@@ -26,14 +26,12 @@ Pair = tuple[str, str, str]
 
 def lineage_of(table: str, settings: Settings, key: str | None) -> dg.TableColumnLineage:
     """What the columns of a table of the lake rest on; `key`: the hand-in of a partition."""
-    pairs: list[Pair] = []
-    for column, source, name, _ in made_in_stage(table):
-        if source in ORIGINS:
-            continue
-        if name != VARIABLES:
-            pairs.append((column, source, name))
-        elif key is not None:
-            pairs += [(column, source, each) for each in _variables(table, source, settings, key)]
+    declared = [(column, source, name) for column, source, name, _ in made_in_stage(table) if source not in ORIGINS]
+    pairs: list[Pair] = [pair for pair in declared if pair[2] != VARIABLES]
+    open_ended = [(column, source) for column, source, name in declared if name == VARIABLES]
+    if key is not None:
+        variables = {source: _variables(table, source, settings, key) for source in {of for _, of in open_ended}}
+        pairs += [(column, source, each) for column, source in open_ended for each in variables[source]]
     if table in (tables.HOUSEHOLD_KEYS.name, tables.PERSON_KEYS.name) and key is not None:
         pairs += _harmonised(table, settings, key)
     return _lineage(pairs)

@@ -21,13 +21,13 @@ SIZE = (1280, 800)
 LARGEST = 150_000
 """Bytes of one picture."""
 VIEWS = {
-    "asset_graph": ("asset-groups", ("citizen_estimates", "data_gaps", "published_release")),
-    "data_gaps": ("assets/data_gaps?view=overview", ("stands_on_official_release", "UN Global SDG Database")),
-    "release_asset": ("assets/published_release?view=overview", ("codebook_file", "stands_on_official_release")),
-    "data_gaps_lineage": ("assets/data_gaps?view=lineage&column=status", ("official_observations", "sdg_catalogue")),
-    "responses_checks": ("assets/responses?view=checks", ("consent", "identifiers")),
+    "lineage": ("assets/data_gaps?view=lineage", ("citizen_estimates", "sdg_catalogue", "published_release")),
+    "data_gaps": ("assets/data_gaps?view=events", ("stands_on_official_release", "UN Global SDG Database")),
+    "checks": ("assets/published_release?view=checks", ("Passed",)),
 }
 """Name of the picture -> address below the interface, and words that stand there when it is drawn."""
+PAGES = {"report": "en/KEN.html", "report_nepali": "ne/NPL.html"}
+"""Name of the picture -> page of the report."""
 
 
 def take(browser: Browser, name: str, words: tuple[str, ...], folder: Path) -> Path:
@@ -57,10 +57,9 @@ def main(folder: Path = FOLDER) -> None:
             for name, (address, words) in VIEWS.items():
                 browser.call("Page.navigate", url=f"{interface.address}/{address}")
                 print(take(browser, name, words, folder))
-            page = home / "data" / "published" / "latest" / "report" / "en" / "index.html"
-            if page.is_file():
-                browser.open(page.resolve())
-                print(take(browser, "report", (), folder))
+            for name, page in PAGES.items():
+                browser.open((home / "data" / "published" / "latest" / "report" / page).resolve())
+                print(take(browser, name, (), folder))
 
 
 if __name__ == "__main__":
