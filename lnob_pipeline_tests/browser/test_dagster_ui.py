@@ -103,7 +103,7 @@ def click(browser: Browser, text: str, after: str) -> None:
     [
         ("submission_job", "nga-2020-policy-review", "SUCCESS"),
         ("submission_job", "ken-2019-no-consent", "FAILURE"),  # a rejected hand-in turns red
-        ("nightly_job", None, "SUCCESS"),
+        pytest.param("nightly_job", None, "SUCCESS", marks=pytest.mark.thorough),
     ],
 )
 def test_every_asset_can_be_materialised_from_the_interface(
