@@ -9,7 +9,8 @@ A number is hidden by its own rule, or to protect another, cheapest first (fewes
 of a stratum and its categories none or at least two terms are hidden, and the hidden ones together obey the count rule;
 marginalised groups overlap, and each is a sum with everyone else. Then for all sums together, series that contain each
 other and earlier releases: as long as the attack comes too close to a number, one more is hidden. A number that differs
-by 1 to 4 cases from one that a kept release shows is hidden too: the difference is these people. Where nothing is left
+by a few cases, or by cases that break the count rule, from one that a kept release shows is hidden too: the difference
+is these people. Where nothing is left
 to hide, nothing is published (DisclosureError).
 
 What this does not protect against: two hand-ins about the same people, a release that is no longer kept, knowledge
@@ -40,7 +41,6 @@ from lnob_pipeline.publication.disclosure_rules import (
     FEWEST_CASES,
     FEWEST_PARTICIPANTS,
     REASONS,
-    SMALL_COUNT,
     SMALL_SAMPLE,
     TO_PROTECT,
     primary,
@@ -166,7 +166,7 @@ def _estimates(estimates: pl.DataFrame, mappings: Mappings, before: pl.DataFrame
             sensitive=sensitive,
         )
     )
-    cells = beside_earlier(cells, before, SMALL_COUNT).with_columns(primary().alias("_hidden"))
+    cells = beside_earlier(cells, before).with_columns(primary().alias("_hidden"))
     differs = pl.col("differs") & pl.col("_hidden").is_null() & pl.col("estimate").is_not_null()
     cells = cells.with_columns(pl.when(differs).then(pl.lit(TO_PROTECT)).otherwise("_hidden").alias("_hidden"))
     attack = Attack(_attacked(cells), series_pairs(mappings), same_people(mappings))

@@ -17,6 +17,7 @@ from polars.exceptions import PolarsError
 
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.mappings.models import Measure
+from lnob_pipeline.publication.disclosure_rules import SMALL_COUNT, small
 from lnob_pipeline.tables import STRATUM_DIMENSIONS
 
 GROUP = "marginalised_group"
@@ -131,18 +132,26 @@ def published_before(published: Path) -> pl.DataFrame:
     return pl.concat(found).unique().sort(list(BEFORE))
 
 
-def beside_earlier(cells: pl.DataFrame, before: pl.DataFrame, fewest: int) -> pl.DataFrame:
+def beside_earlier(cells: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
     """Add known (the very number is public already) and differs (a public one of almost the same people).
 
-    Two numbers whose n differ by 1 to `fewest` differ by these people, and show them.
+    The people by whom two numbers differ are a cell that nobody published: 1 to 4 of them are shown by the two; of
+    more, a share shows how many have what was asked, as an outsider reckons it from n and the shares, and that number
+    obeys the count rule as well. (Of a weighted share it is a guess, which hides a little more.)
     """
     key = ["submission_id", "series", "stratum"]
-    change = (pl.col("n") - pl.col("n_before")).abs()
-    same = (change == 0) & ((pl.col("estimate") - pl.col("estimate_before")).abs() < SAME_NUMBER)
+    n, n_before = pl.col("n"), pl.col("n_before")
+    apart = (n - n_before).abs()
+    numerator = (pl.col("estimate") / 100 * n).round()
+    have = (numerator - (pl.col("estimate_before") / 100 * n_before).round()) * (n - n_before).sign()
+    tells_of_each = pl.col("sensitive") & ((have == 0) | (have == apart))
+    share = pl.col("largest_share").is_null() & have.is_between(0, apart)
+    same = (apart == 0) & ((pl.col("estimate") - pl.col("estimate_before")).abs() < SAME_NUMBER)
+    shows = (apart > 0) & ((apart <= SMALL_COUNT) | (share & (small(have, apart) | tells_of_each)))
     beside = (
         cells.join(before.rename({"n": "n_before", "estimate": "estimate_before"}), on=key)
         .group_by("_cell")
-        .agg(known=same.any(), differs=change.is_between(1, fewest).any())
+        .agg(known=same.any(), differs=shows.any())
     )
     return cells.join(beside, on="_cell", how="left", maintain_order="left").with_columns(
         pl.col("known", "differs").fill_null(value=False)

@@ -235,6 +235,19 @@ def test_two_releases_that_differ_by_two_people_are_not_both_shown(mappings: Map
     assert set(statuses(corrected, mappings).values()) == {"estimated"}
 
 
+def test_the_people_by_whom_two_releases_differ_obey_the_count_rule(mappings: Mappings) -> None:
+    """Of ten more, two or eight have what was asked: too few to show. Of a sensitive group all or none of six tell."""
+    old = [estimate({}, 30, 60), estimate({"sex": "F"}, 15, 30), estimate({"marginalised_group": "sex_workers"}, 20, 40)]
+    groups = {"marginalised_group": "sex_workers"}
+    for grown, stays in ((2, False), (8, False), (5, True)):
+        now = [estimate({}, 30 + grown, 70), *old[1:]]
+        assert (statuses(now, mappings, before(old))["SG_REG_BRTH", "_T"] == "estimated") is stays, grown
+    for grown, stays in ((0, False), (6, False)):
+        now = [*old[:2], estimate(groups, 20 + grown, 46)]
+        found = statuses(now, mappings, before(old))["SG_REG_BRTH", "marginalised_group=sex_workers"]
+        assert (found == "estimated") is stays, grown
+
+
 def test_what_an_earlier_release_shows_is_known_and_the_rest_hides_around_it(mappings: Mappings) -> None:
     rows = [
         estimate({}, 100, 200),
