@@ -236,9 +236,9 @@ def test_two_releases_that_differ_by_two_people_are_not_both_shown(mappings: Map
 
 
 def test_the_people_by_whom_two_releases_differ_obey_the_count_rule(mappings: Mappings) -> None:
-    """Of ten more, two or eight have what was asked: too few to show. Of a sensitive group all or none of six tell."""
-    old = [estimate({}, 30, 60), estimate({"sex": "F"}, 15, 30), estimate({"marginalised_group": "sex_workers"}, 20, 40)]
+    """Of ten more two or eight have what was asked, too few to show; of a sensitive group all or none of six tell."""
     groups = {"marginalised_group": "sex_workers"}
+    old = [estimate({}, 30, 60), estimate({"sex": "F"}, 15, 30), estimate(groups, 20, 40)]
     for grown, stays in ((2, False), (8, False), (5, True)):
         now = [estimate({}, 30 + grown, 70), *old[1:]]
         assert (statuses(now, mappings, before(old))["SG_REG_BRTH", "_T"] == "estimated") is stays, grown
