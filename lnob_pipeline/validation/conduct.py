@@ -84,10 +84,10 @@ def minutes_between(start: pl.Series, end: pl.Series) -> pl.Series:
 def _time(cell: pl.Expr) -> pl.Expr:
     """A time as survey tools write it: 2019-05-27T10:12:33.000+03:00, 2019-05-27 10:12:33, May 27, 2019 6:26:24 PM."""
     local = cell.str.extract(r"^([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2})", 1).str.replace("T", " ")
-    offset = cell.str.extract_groups(r"([+-])([0-9]{2}):?([0-9]{2})$")
-    shift = offset.struct.field("2").cast(pl.Int64) * 60 + offset.struct.field("3").cast(pl.Int64)
+    offset = cell.str.extract_groups(r"([+-])([0-9]{2}):?([0-9]{2})?$")
+    shift = offset.struct.field("2").cast(pl.Int64) * 60 + offset.struct.field("3").cast(pl.Int64).fill_null(0)
     signed = pl.when(offset.struct.field("1") == "-").then(-shift).otherwise(shift)
-    after_time = cell.str.contains(r":[0-9]{2}(\.[0-9]+)?[+-][0-9]{2}:?[0-9]{2}$")
+    after_time = cell.str.contains(r":[0-9]{2}(\.[0-9]+)?[+-][0-9]{2}:?([0-9]{2})?$")
     clock = local.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False)
     moved = pl.when(after_time).then(clock - pl.duration(minutes=signed)).otherwise(clock)
     return pl.coalesce(moved, cell.str.to_datetime("%b %d, %Y %I:%M:%S %p", strict=False))

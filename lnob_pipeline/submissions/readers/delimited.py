@@ -1,7 +1,8 @@
 """Delimited text (CSV and its relatives): the delimiter declared or found, every cell as written, every row counted.
 
 Cells are cut by RFC 4180: a cell with the delimiter, a line end or a quotation mark stands in quotation marks, and a
-quotation mark in it is doubled. A row with too few or too many cells is an error that names it. Encodings are in
+quotation mark in it is doubled. A row with too few or too many cells is an error that names it. A row that is nothing
+but "" is an empty one, and a first row "sep=;", by which Excel is told the delimiter, is a title. Encodings are in
 encoding.py.
 
 Two engines give the same rows. Polars is fast, and it fills short rows and drops odd quotation marks without a word; so
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -23,11 +25,10 @@ import numpy.typing as npt
 import polars as pl
 
 from lnob_pipeline.submissions.manifest import DataFile
-from lnob_pipeline.submissions.readers.encoding import CHUNK, read_text
+from lnob_pipeline.submissions.readers.encoding import CHUNK, Text, read_text
 from lnob_pipeline.submissions.readers.limits import LIMITS, ONLY_PLAIN, plain_only
 from lnob_pipeline.submissions.readers.table import (
     TITLE_ABOVE,
-    Note,
     ReaderError,
     SourceTable,
     file_stem,
@@ -37,6 +38,7 @@ from lnob_pipeline.submissions.readers.table import (
 )
 
 DELIMITERS = {",": ",", ";": ";", "|": "|", "tab": "\t"}
+SAID_TO_EXCEL = re.compile(rb'(?i)"?sep=([,;|\t])"?(?:\r\n|\n)')
 MAXIMUM_FIELD = 1_000_000
 SAMPLE = 65_536
 """Bytes at the start of a file by which its delimiter is found."""
@@ -62,7 +64,7 @@ def read_table(
     """
     text = read_text(content, file)
     try:
-        return _table(text.content, text.notes, file, name, sheet, plain)
+        return _table(text, file, name, sheet, plain)
     except ReaderError as error:
         if sheet is None or error.sheet is not None:
             raise
@@ -78,13 +80,16 @@ def read_rows(content: bytes, file: DataFile) -> list[list[str | None]]:
     return [[cell or None for cell in row] for row in _rows(text, delimiter, file, 0)]
 
 
-def _table(
-    text: bytes, notes: tuple[Note, ...], file: DataFile, name: str, sheet: str | None, plain: bool
-) -> SourceTable:
-    delimiter = DELIMITERS[file.delimiter] if file.delimiter else find_delimiter(text, file)
-    titles, titles_end = _first_rows(text, delimiter, file.title_rows, file.path)
-    body = text[titles_end:]
-    if ONLY_PLAIN.get() and _memory_needed(body, delimiter) > LIMITS.get().memory_bytes:
+def _table(text: Text, file: DataFile, name: str, sheet: str | None, plain: bool) -> SourceTable:
+    content = text.content
+    if (said := SAID_TO_EXCEL.match(content)) and not file.title_rows:
+        delimiter = DELIMITERS[file.delimiter] if file.delimiter else said[1].decode()
+        titles, titles_end = 1, said.end()
+    else:
+        delimiter = DELIMITERS[file.delimiter] if file.delimiter else find_delimiter(content, file)
+        titles, titles_end = _first_rows(content, delimiter, file.title_rows, file.path)
+    body = content[titles_end:]
+    if ONLY_PLAIN.get() and _memory_needed(body, text.line_feeds, delimiter) > LIMITS.get().memory_bytes:
         plain_only()
     frame = _by_polars(body, delimiter)
     if frame is None:
@@ -102,16 +107,16 @@ def _table(
         sheet=sheet,
         header_row=titles + file.header_rows,
         plain=plain,
-        notes=notes,
+        notes=text.notes,
     )
 
 
-def _memory_needed(text: bytes, delimiter: str) -> float:
+def _memory_needed(text: bytes, line_feeds: int, delimiter: str) -> float:
     """Bytes that the first engine can take: it makes every row as wide as the first; infinite where that has no end."""
     lines = io.BytesIO(text)
     reader = csv.reader((lines.readline().decode() for _ in range(MAXIMUM_HEADER)), delimiter=delimiter, strict=True)
     width = len(next(reader, []))
-    return len(text) * BYTES_A_BYTE + width * (text.count(b"\n") + 1) * BYTES_A_CELL
+    return len(text) * BYTES_A_BYTE + width * (line_feeds + 1) * BYTES_A_CELL
 
 
 def _first_rows(text: bytes, delimiter: str, count: int, file: str) -> tuple[int, int]:
@@ -267,7 +272,7 @@ def _rows(text: bytes, delimiter: str, file: DataFile, above: int) -> list[list[
     csv.field_size_limit(MAXIMUM_FIELD)
     lines = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline="")
     try:
-        rows.extend(csv.reader(lines, delimiter=delimiter, strict=True))
+        rows.extend([] if row == [""] else row for row in csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error:
         raise ReaderError(
             file.path,
@@ -306,7 +311,7 @@ def find_delimiter(text: bytes, file: DataFile) -> str:
             rows = list(csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter))[file.title_rows :]
         except csv.Error:
             continue
-        widths = [len(row) for row in rows if row]
+        widths = [len(row) for row in rows if row and row != [""]]
         if widths and widths[0] > 1 and sum(width == widths[0] for width in widths) >= 0.9 * len(widths):
             fits[word] = widths[0]
     if not fits:

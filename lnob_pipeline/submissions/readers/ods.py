@@ -25,6 +25,8 @@ SHORTEST_CELL = len(CELL + b"/>")
 TIMES = tuple(re.compile(name + rb"""\s*=\s*["'](\d{1,10})["']""") for name in REPEATED)
 MAXIMUM_REPEATED = 1_048_576
 """Rows that a sheet has; no program repeats more."""
+MAXIMUM_COLUMNS = 16_384
+"""Columns that a sheet has; the engine drops what lies beyond without a word."""
 
 
 def read(content: bytes, file: DataFile) -> dict[str, SourceTable]:
@@ -56,7 +58,7 @@ def _look_over(part: bytes, file: str) -> None:
     for table in part.split(b"</table:table>"):
         start = TABLE.search(table)
         rows, columns = _extent(table[start.end() :] if start else b"")
-        if rows * columns > LIMITS.get().cells:
+        if rows * columns > LIMITS.get().cells or columns > MAXIMUM_COLUMNS:
             raise ReaderError(
                 file,
                 "a sheet reaches to row {rows} and column {columns}: something was typed far away from the table",
