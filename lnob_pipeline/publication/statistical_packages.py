@@ -131,8 +131,19 @@ def _truths(table: Table) -> dict[str, dict[Any, str]]:
 
 
 def _without_null_text(frame: pl.DataFrame) -> pl.DataFrame:
-    """Text without null, and without the letter of number 0, at which both formats would end it."""
-    return frame.with_columns(pl.col(pl.String).fill_null("").str.replace_all("\0", "\ufffd", literal=True))
+    """Text without null, and without the letter of number 0, at which both formats would end it.
+
+    Columns that have neither are left as they are: a copy of a large table is memory.
+    """
+    texts = [name for name, kind in frame.schema.items() if kind == pl.String]
+    ended = frame.lazy().select(pl.col(texts).str.contains("\0", literal=True).any()).collect().row(0)
+    return frame.with_columns(
+        *(pl.col(name).fill_null("") for name in texts if frame[name].null_count()),
+    ).with_columns(
+        pl.col(name).str.replace_all("\0", "\ufffd", literal=True)
+        for name, has in zip(texts, ended, strict=True)
+        if has
+    )
 
 
 def _fitting(frame: pl.DataFrame, most: int) -> pl.DataFrame:
