@@ -198,19 +198,19 @@ def check(rows: pl.DataFrame, structure: Structure) -> None:
 
 
 def write_csv(path: Path, rows: pl.DataFrame, structure: Structure) -> None:
-    """Write rows (`in_form`, checked) as SDMX-CSV 2.0 and compare the file with them.
+    """Write rows (`in_form`, checked) as SDMX-CSV 2.0; each batch is read back and compared before it is written.
 
-    Text stands as it is, also where a spreadsheet would run it: this file is for SDMX tools, the CSV of the table for
-    people.
+    Text stands as it is given; what a spreadsheet would run was made harmless for CSV and XML alike (sdmx.py).
     """
     kind = "dataflow" if structure.dataflow else "datastructure"
     constant = {"STRUCTURE": kind, "STRUCTURE_ID": structure.reference, "ACTION": "I"}
-    stated = rows.select(*(pl.lit(text).alias(name) for name, text in constant.items()), pl.all())
-    with storage.written_whole(path) as temporary:
-        stated.write_csv(temporary)
-        read = pl.read_csv(temporary, schema=stated.schema)
-        if not read.equals(stated):
-            raise SdmxError(f"{path.name} does not read back as it was written")
+    with storage.written_whole(path) as temporary, temporary.open("wb") as stream:
+        for number, batch in enumerate(rows.iter_slices(BATCH)):
+            stated = batch.select(*(pl.lit(text).alias(name) for name, text in constant.items()), pl.all())
+            text = stated.write_csv(include_header=number == 0).encode()
+            if not pl.read_csv(text, schema=stated.schema, has_header=number == 0).equals(stated):
+                raise SdmxError(f"{path.name} does not read back as it was written")
+            stream.write(text)
 
 
 # --- SDMX-ML -------------------------------------------------------------------------------------------------
