@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lnob_pipeline import storage
@@ -176,6 +176,8 @@ def test_a_question_is_asked_in_the_language_of_the_sheet(content: ReleaseConten
 
 
 @given(value=st.floats(0, 100))
+@example(value=0.5)
+@example(value=99.5)
 def test_nobody_is_rounded_away(value: float) -> None:
     said = str(community.of_100(value, Speech()))
     assert (said == "0 of 100") == (value == 0)

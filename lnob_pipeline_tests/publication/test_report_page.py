@@ -17,8 +17,8 @@ from lnob_pipeline.gaps.coverage import coverage
 from lnob_pipeline.mappings.load import Mappings
 from lnob_pipeline.publication import report
 from lnob_pipeline.publication.content import ReleaseContent
-from lnob_pipeline.publication.report import words
-from lnob_pipeline.publication.report.labels import LOW_IS_GOOD, NEITHER, OTHER_WAY
+from lnob_pipeline.publication.report import community, country, sentences, words
+from lnob_pipeline.publication.report.labels import LOW_IS_GOOD, NEITHER, NO_DIRECTION, OTHER_WAY, Labels, sign
 from lnob_pipeline.publication.report.page import LARGEST_PAGE
 from lnob_pipeline.publication.report.speech import Speech, languages
 from lnob_pipeline.settings import Settings
@@ -132,9 +132,22 @@ def test_every_table_has_a_caption_and_every_header_a_scope(outline: Outline) ->
 def test_ids_are_unique_and_references_lead_somewhere(outline: Outline) -> None:
     ids = Counter(found["id"] for _, found in outline.elements if "id" in found)
     assert max(ids.values()) == 1
-    assert {found["aria-labelledby"] for _, found in outline.elements if "aria-labelledby" in found} <= ids.keys()
+    named = [found["aria-labelledby"] or "" for _, found in outline.elements if "aria-labelledby" in found]
+    assert {one for names in named for one in names.split()} <= ids.keys()
     links = [found["href"] or "" for found in outline.all("a")]
     assert {link[1:] for link in links if link.startswith("#")} <= ids.keys()
+
+
+def test_two_hand_ins_of_one_series_are_told_apart(tables: Tables, mappings: Mappings) -> None:
+    """A voice that reads the regions of a page hears different names."""
+    ours = tables["comparison"].filter(iso3="IND")
+    again = ours.with_columns(submission_id=pl.lit("ind-2020-again"))
+    page = pages_of(tables | {"comparison": pl.concat([tables["comparison"], again])}, mappings)["IND.html"]
+    texts = dict(re.findall(r'<(?:caption|h3|h2|summary) id="([^"]+)">(.*?)</', page))
+    regions = re.findall(r'role="region" aria-labelledby="([^"]+)"', page)
+    names = [" ".join(texts[one] for one in region.split()) for region in regions]
+    assert sum("again" in name for name in names) > 5
+    assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
 def test_links_lead_to_files_of_the_release(tables: Tables, mappings: Mappings, tmp_path: Path) -> None:
@@ -239,7 +252,9 @@ def test_a_figure_shows_the_numbers_of_the_table(tables: Tables, pages: Pages) -
     assert f"Citizen data: {row['citizen_estimate']:.1f} % (95 % interval {interval})" in figure
     assert f"Official, whole country: {row['official_value']:.1f} %, {row['official_year']}" in figure
     assert "They differ in area and year" in figure
-    assert f'class="down"><line class="i" x1="{row["citizen_ci_low"]:.1f}%"' in figure, "beside: under the official"
+    width = row["citizen_ci_high"] - row["citizen_ci_low"]
+    drawn = f'<rect class="i" x="{row["citizen_ci_low"]:.1f}%" width="{width:.1f}%"/>'
+    assert re.search(rf'<svg class="apart"[^\n]*{re.escape(drawn)}', figure), "beside: under the official"
     assert f"<small>{interval}; n {row['citizen_n']}</small>" in figure
 
 
@@ -267,16 +282,127 @@ def test_what_is_better_is_said_of_indicators_and_series_that_exist(mappings: Ma
     assert set(mappings.indicators) >= LOW_IS_GOOD | NEITHER and not LOW_IS_GOOD & NEITHER
     series = {item.code for indicator in mappings.indicators.values() for item in indicator.series}
     components = {item.code for indicator in mappings.indicators.values() for item in indicator.components}
-    assert series | components >= OTHER_WAY
+    assert series | components >= OTHER_WAY | NO_DIRECTION
+    assert sign("6.2.1a", "SH_SAN_SAFE") == sign("16.2.1", "LNOB_DISCIPLINE_NONVIOLENT") == 1
+    assert sign("6.2.1a", "SH_SAN_DEFECT") == sign("16.2.1", "VC_VAW_PHYPYV") == -1
+    assert sign("5.4.1", "SL_DOM_TSPD") == sign("16.3.3", "LNOB_DISPUTE_COURT") == 0
     assert words.INDICATOR.keys() == mappings.indicators.keys()
+
+
+def test_without_a_direction_there_is_no_distance(tables: Tables, mappings: Mappings) -> None:
+    """It stands beside its official value, after those that can be sorted, and is not counted with them."""
+    key = (pl.col("iso3") == "KEN") & (pl.col("series") == "SG_REG_BRTH")
+    renamed = tables["comparison"].with_columns(
+        indicator=pl.when(key).then(pl.lit("16.3.3")).otherwise("indicator"),
+        series=pl.when(key).then(pl.lit("LNOB_DISPUTE_COURT")).otherwise("series"),
+    )
+    before, after = (
+        part(pages_of(tables | {"comparison": frame}, mappings)["KEN.html"], '<h2 id="figures"', "</table>")
+        for frame in (tables["comparison"], renamed)
+    )
+    compared = [int(re.findall(r"Of (\d+) that can be compared", body)[0]) for body in (before, after)]
+    assert compared[1] == compared[0] - 1
+    last = after[after.rindex("<tr>") :]
+    assert "16.3.3" in last and last.rstrip().endswith('<td class="n">–</tr>\n</tbody>')
+
+
+def test_a_series_against_its_indicator_goes_by_its_own_name(mappings: Mappings) -> None:
+    """Of open defecation nobody must read that it is safe sanitation."""
+    labels, speech = Labels(mappings), Speech("en")
+    figure = {
+        "indicator": "6.2.1a",
+        "series": "SH_SAN_DEFECT",
+        "behind": 16.7,
+        "outside": True,
+        "headline": {"citizen_estimate": 27.0, "citizen_n": 863},
+        "official": {"official_value": 10.3},
+    }
+    said = sentences.of_ranking(speech, labels, [figure])
+    assert "open defecation</i>, 27.0 % in the citizen data and 10.3 % officially" in said
+    assert "safely managed" not in said.lower()
+    assert labels.name(speech, figure | {"series": "SH_SAN_SAFE"}) == "Safely managed sanitation"
+
+
+def test_never_is_said_only_where_every_series_was_looked_at(tables: Tables, mappings: Mappings) -> None:
+    """A series that was not loaded may hold the value that the others lack."""
+    frame = tables["data_gaps"].filter(iso3="KEN", indicator="16.9.1", stratum="_T").head(1)
+    silent = frame.with_columns(status=pl.lit("never_reported"), latest_year=pl.lit(None, pl.Int32))
+    other = silent.with_columns(status=pl.lit("not_loaded"), series=pl.lit("SG_REG_OTHER"))
+    for rows, said in ((silent, True), (pl.concat([silent, other]), False)):
+        page = pages_of(tables | {"data_gaps": rows.cast(tables["data_gaps"].schema)}, mappings)["KEN.html"]
+        assert ("1 indicator never had an official value." in page) == said
+        assert ("Never an official value: 16.9.1" in page) == said
+
+
+def test_every_oldest_value_is_named(mappings: Mappings) -> None:
+    rows = [{"indicator": code, "age": 6} for code in ("16.9.1", "5.3.1")] + [{"indicator": "1.1.1", "age": 2}]
+    said = sentences.of_country_ages(Speech("en"), Labels(mappings), rows, [], 5)
+    assert "The oldest, on <i>Births that are registered</i> and <i>Child marriage</i>, was 6 years old" in said
+
+
+def test_evidence_speaks_in_the_words_of_its_instrument(tables: Tables, mappings: Mappings) -> None:
+    instrument = next(one for one in mappings.instruments.values() if one.statements)
+    statement = next(iter(instrument.statements.values()))
+    submission = tables["citizen_evidence"]["submission_id"][0]
+    ours = pl.col("submission_id") == submission
+    evidence = (
+        tables["citizen_evidence"]
+        .filter(ours)
+        .head(1)
+        .with_columns(statement=pl.lit(statement.code), indicator=pl.lit(statement.indicator))
+    )
+    sources = (
+        tables["sources"]
+        .head(1)
+        .with_columns(submission_id=pl.lit(submission), instrument=pl.lit(instrument.instrument))
+    )
+    found = country._evidence(evidence, sources)["parts"][0]["rows"][0]
+    labels, speech = Labels(mappings), Speech("en")
+    assert labels.statement(speech, found["instrument"], found["indicator"], found["statement"]) == statement.label
+    assert labels.statement(speech, None, found["indicator"], "long_way") == "long way"
+
+
+def test_sheets_are_written_by_one_speaker_a_language(
+    tables: Tables, mappings: Mappings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    speaker = community.Speaker
+
+    def counted(speech: Speech, content: ReleaseContent) -> community.Speaker:
+        made.append(speech.language)
+        return speaker(speech, content)
+
+    monkeypatch.setattr(community, "Speaker", counted)
+    content = ReleaseContent(tables, mappings, Settings.load(), FACTS)
+    community.write(tmp_path, content)
+    written = {path.parent.name for path in tmp_path.rglob("community-*.html")}
+    assert len(made) == len(set(made)) and written <= set(made)
+    expected = sum(len(community.languages_of(sheet.iso3, mappings)) for sheet in community.pages(content))
+    assert len(list(tmp_path.rglob("community-*.html"))) == expected
+
+
+def test_a_service_alone_makes_no_sheet_and_people_go_first(tables: Tables, mappings: Mappings) -> None:
+    first = tables["citizen_evidence"].filter(iso3="NGA", marginalised_group="internally_displaced").head(1)
+    own = first.with_columns(evidence_type=pl.lit("score_card"), finding=pl.lit(None, pl.String), score=pl.lit(2.0))
+    scale = {"scale_minimum": pl.lit(1.0), "scale_maximum": pl.lit(5.0), "better": pl.lit("high")}
+    own = own.with_columns(statement=pl.lit("long_way"), **scale).cast(first.schema)
+    service = own.with_columns(evidence_type=pl.lit("provider_score"), score=pl.lit(4.0, pl.Float64))
+    for rows, sheets in ((service, 0), (pl.concat([service, own]), 1)):
+        given = {"citizen_evidence": rows, "citizen_estimates": tables["citizen_estimates"].clear()}
+        content = ReleaseContent(tables | given, mappings, Settings.load(), FACTS)
+        found = community.pages(content)
+        assert len(found) == sheets
+    said = part(community.render(found[0], community.Speaker(Speech("en"), content)), 'class="said"', "</ul>")
+    assert said.index(": 2.0") < said.index("the service about itself")
 
 
 def test_only_the_same_area_and_definition_stand_on_one_line(pages: Pages) -> None:
     nepal, kenya = pages["NPL.html"], pages["KEN.html"]
-    assert "Both speak of the same area" in nepal and 'class="down"' not in nepal
-    assert re.search(r'class="o" x="[\d.]+%" y="50%"[^>]*/><line class="i"', nepal)
+    assert "Both speak of the same area" in nepal and 'class="apart"' not in nepal
+    both = r'<svg%s aria-hidden="true">(?:<rect class="nat"[^>]*/>)?<rect class="o" x="[\d.]+%%"/><rect class="i"'
+    assert re.search(both % "", nepal)
     assert "Both speak of the same area" not in kenya
-    assert not re.search(r'class="o" [^>]*/><line class="i"', kenya)
+    assert not re.search(both % "", kenya) and re.search(both % ' class="apart"', kenya)
 
 
 def test_respondents_get_no_interval_and_no_total(pages: Pages) -> None:
@@ -290,6 +416,8 @@ def test_respondents_get_no_interval_and_no_total(pages: Pages) -> None:
     assert '<th scope="row">Whole country<' in india
     assert 'id="ranked"' not in pages["IND.html"]
     assert "they stand for no one else and have no total" in pages["IND.html"]
+    apart = part(pages["IND.html"], 'id="respondents"', "</table>")
+    assert 'class="h"' in apart and 'class="i"' not in apart, "no mark that looks like an interval"
 
 
 def test_small_samples_are_shown_in_whole_percent_and_marked(tables: Tables, pages: Pages) -> None:
@@ -351,7 +479,7 @@ def test_what_is_hidden_is_counted_with_its_reason(tables: Tables, pages: Pages,
         for name, page in pages.items()
         if 'id="hidden"' in page and len(name) == 8
     ]
-    assert sum(int(count) for body in told for count in re.findall(r'<td class="n">(\d+)', body)) == hidden.height
+    assert sum(int(count) for body in told for count in re.findall(r'<td class="half n">(\d+)', body)) == hidden.height
     assert any("Fewer than 25 people or households answered" in body for body in told)
     assert any("Could be used to work out another hidden number" in body for body in told)
     assert (
@@ -405,8 +533,8 @@ def test_a_rejected_hand_in_tells_nothing_but_its_country(tables: Tables, mappin
     pages = pages_of(tables | {"sources": pl.concat([tables["sources"], rejected])}, mappings)
     for name in ("index.html", "KEN.html"):
         row = part(pages[name], ">ken-2019-rejected<", "</tr>")
-        assert "<td>not named<" in row
-        assert "<td>Kenya<" in row
+        assert ">not named<" in row
+        assert ">Kenya<" in row
         assert "None" not in row
 
 

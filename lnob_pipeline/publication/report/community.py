@@ -31,6 +31,7 @@ EVERYBODY: Final = "all"
 MOST_NUMBERS: Final = 6
 """Numbers on a sheet, shared between the collections behind it: two pages of A4."""
 MOST_SAID: Final = 9
+BY_PROVIDER: Final = pl.col("evidence_type") == "provider_score"
 NOT_ASKED_ABOUT: Final = ("age", "sex")
 """Variables that say whom a number counts, not what was asked."""
 
@@ -51,11 +52,14 @@ class Sheet:
 
 
 def pages(content: ReleaseContent) -> list[Sheet]:
-    """The sheets of a release: one for each group of a country that a survey or a discussion speaks of."""
+    """The sheets of a release: one for each group of a country that a survey or a discussion speaks of.
+
+    What a service says about itself alone is nothing that a group told.
+    """
     spoken = pl.concat(
         [
             _numbers(content.tables["citizen_estimates"]).select("iso3", "group"),
-            _evidence(content.tables["citizen_evidence"]).select("iso3", "group"),
+            _evidence(content.tables["citizen_evidence"]).filter(~BY_PROVIDER).select("iso3", "group"),
         ]
     )
     order = [EVERYBODY, "F", "M", *content.mappings.groups]
@@ -73,11 +77,12 @@ def languages_of(iso3: str, mappings: Mappings) -> list[str]:
 
 def write(folder: Path, content: ReleaseContent) -> None:
     """Write every sheet below `folder`/report/<language>/."""
-    speakers: dict[str, Speaker] = {}
-    for sheet in pages(content):
-        for language in languages_of(sheet.iso3, content.mappings):
-            speaker = speakers.setdefault(language, Speaker(Speech(language), content))
-            storage.write_bytes(folder / "report" / language / sheet.name, render(sheet, speaker).encode())
+    sheets = [(sheet, languages_of(sheet.iso3, content.mappings)) for sheet in pages(content)]
+    for language in languages():
+        speaker = Speaker(Speech(language), content)
+        for sheet, own in sheets:
+            if language in own:
+                storage.write_bytes(folder / "report" / language / sheet.name, render(sheet, speaker).encode())
 
 
 def group_label(group: str, mappings: Mappings, speech: Speech) -> Markup:
@@ -168,8 +173,10 @@ def _part(source: Row, numbers: pl.DataFrame, evidence: pl.DataFrame, most: int,
     visible = evidence.filter(pl.col("finding").ne_missing(FEW_PARTICIPANTS)).with_columns(
         place=speaker.labels.indicator_order()
     )
-    # Most groups behind it first; score cards have as many behind each and keep the order of the indicators.
+    # What people said goes before what a service said about itself; then most groups behind it first. Score cards have
+    # as many behind each and keep the order of the indicators.
     order: list[str | pl.Expr] = [
+        BY_PROVIDER,
         "evidence_type",
         pl.col("n_mentions").neg(),
         "place",
@@ -252,11 +259,6 @@ class Speaker:
             if series.measure
         }
         self._places = {name: place for place, name in enumerate(content.mappings.variables)}
-        self._statements = {
-            (instrument.instrument, statement.indicator, statement.code): statement.label
-            for instrument in content.mappings.instruments.values()
-            for statement in instrument.statements.values()
-        }
 
     def country(self, iso3: str) -> Markup:
         """The name of a country."""
@@ -334,12 +336,11 @@ class Speaker:
 
     def statement(self, row: Row, instrument: str | None) -> Row:
         """What was scored, named or found; never a share."""
-        label = self._statements.get((instrument or "", row["indicator"], row["statement"]))
         scored = row["score"] is not None
         review = row["evidence_type"] == "policy_review"
         low, high = (_whole(row[name]) if scored else "" for name in ("scale_minimum", "scale_maximum"))
         return {
-            "text": self.speech.foreign(label or row["statement"].replace("_", " ")),
+            "text": self.labels.statement(self.speech, instrument, row["indicator"], row["statement"]),
             "by_provider": row["evidence_type"] == "provider_score",
             "score": self.speech.number(row["score"], 1) if scored else None,
             "scale": (low, high, low if row["better"] == "low" else high) if scored else None,
@@ -351,7 +352,7 @@ class Speaker:
 
 def of_100(value: float, speech: Speech) -> Markup:
     """A share as so many of 100; nobody is rounded away."""
-    if 0 < value < 0.5:
+    if 0 < value <= 0.5:
         return speech.say("less than 1 of 100")
     if 99.5 <= value < 100:
         return speech.say("more than 99 of 100")

@@ -54,6 +54,8 @@ DECISION: Mapping[str, str] = {
 
 SERIES: Mapping[str, str] = {
     "SP_ACS_BSRVSAN": "use a proper toilet that no other household uses",
+    "SH_SAN_DEFECT": "have no toilet and go in the open",
+    "LNOB_H2O_PREMISES": "have drinking water from a protected source at home or in the yard",
     "SP_ACS_BSRVH2O": "have drinking water from a protected source, 30 minutes at most to fetch it",
     "VC_VOV_GDSD": "felt treated badly because of who they are (adults, last 12 months)",
     "SP_PSR_OSATIS_PRM": "are content with the primary school (adults whose child goes there)",
@@ -73,6 +75,7 @@ SERIES: Mapping[str, str] = {
     "IT_MOB_OWN": "own a mobile phone (15 years and older)",
     "SH_SAN_HNDWSH": "have a place at home to wash hands with soap and water",
     "EG_EGY_CLEAN": "cook mainly with clean fuel such as gas or electricity",
+    "EG_CFT_COOK": "cook mainly with clean fuel such as gas or electricity",
     "FB_BNK_ACCSS": "have a bank or mobile money account (15 years and older)",
     "SL_TLF_NEET": "of the young people aged 15 to 24 neither learn nor work",
 }

@@ -67,7 +67,7 @@ def numbers(content: ReleaseContent, labels: Labels) -> dict[str, Row]:
             "hidden": _hidden(estimates, labels),
             "n_hidden": estimates.filter(pl.col("estimate").is_null()).height,
             "n_shown": estimates.filter(pl.col("estimate").is_not_null()).height,
-            "evidence": _evidence(of_country["citizen_evidence"]),
+            "evidence": _evidence(of_country["citizen_evidence"], tables["sources"]),
             "methods": _methods(estimates, labels),
         }
     return found
@@ -99,14 +99,18 @@ def render(numbers: Row, content: ReleaseContent, labels: Labels, speech: Speech
 
 
 def _ranking(own: list[Row]) -> Row:
-    """The figures of class A by how far behind they are, and those that stand apart: what the first chart shows."""
-    ranked = [figure for figure in own if figure["comparability"] == "A" and figure["behind"] is not None]
-    alone = [figure for figure in own if figure["comparability"] == "A" and figure["behind"] is None]
+    """The figures of class A by how far behind they are, and those that stand apart: what the first chart shows.
+
+    Where neither more nor less is better there is no distance: those come last.
+    """
+    same = [figure for figure in own if figure["comparability"] == "A" and figure["headline"]]
+    ranked = [figure for figure in same if figure["official"]]
+    distances = {figure["id"]: float("-inf") if figure["behind"] is None else figure["behind"] for figure in ranked}
     return {
-        "ranked": sorted(ranked, key=lambda figure: (-figure["behind"], figure["id"])),
-        "alone": [figure for figure in alone if figure["headline"]],
+        "ranked": sorted(ranked, key=lambda figure: (-distances[figure["id"]], figure["id"])),
+        "alone": [figure for figure in same if not figure["official"]],
         "adapted": [figure for figure in own if figure["comparability"] == "C" and figure["headline"]],
-        "respondents": [figure for figure in own if not figure["headline"]],
+        "respondents": [figure for figure in own if figure["kind"] == "respondents" and not figure["headline"]],
         "kinds": {
             kind: sum(figure["kind"] == kind for figure in own) for kind in ("same_line", "beside", "respondents")
         },
@@ -127,14 +131,17 @@ def _reasons(gaps: pl.DataFrame) -> list[Row]:
     """Why something cannot be said of official figures: reason, number of values, indicators."""
     headlines = gaps.filter(pl.col("stratum") == "_T")
     statuses = headlines.filter(~pl.col("status").is_in(["reported", "not_applicable"]))
-    flags = gaps.with_columns(flag=pl.col("flags").str.split(",")).explode("flag").filter(pl.col("flag") != "")
+    headline = pl.col("stratum") == "_T"
+    # Counted by all flags of a row first: there are few combinations, and a row for each flag would fill the memory.
+    flagged = gaps.filter(pl.col("flags") != "").group_by("indicator", "flags", headline=headline).len("n")
+    flags = flagged.with_columns(flag=pl.col("flags").str.split(",")).explode("flag")
     found = []
     for known, column, frame in (
-        ("GAP_STATUS", "status", statuses),
-        ("GAP_FLAG", "flag", flags.filter(pl.col("stratum") == "_T")),
-        ("GAP_FLAG", "flag", flags.filter(pl.col("stratum") != "_T")),
+        ("GAP_STATUS", "status", statuses.group_by("indicator", "status").len("n")),
+        ("GAP_FLAG", "flag", flags.filter("headline")),
+        ("GAP_FLAG", "flag", flags.filter(~pl.col("headline"))),
     ):
-        rows = frame.group_by(column).agg(n=pl.len(), indicators=pl.col("indicator").unique())
+        rows = frame.group_by(column).agg(pl.col("n").sum(), indicators=pl.col("indicator").unique())
         order = {code: place for place, code in enumerate(getattr(words, known))}
         part = [
             {
@@ -175,9 +182,10 @@ def _hidden(estimates: pl.DataFrame, labels: Labels) -> list[Row]:
     ]
 
 
-def _evidence(evidence: pl.DataFrame) -> Row:
-    """What people said, hand-in by hand-in; never a percentage."""
-    rows = evidence.sort(
+def _evidence(evidence: pl.DataFrame, sources: pl.DataFrame) -> Row:
+    """What people said, hand-in by hand-in, with the instrument that they were asked with; never a percentage."""
+    instruments = sources.select("submission_id", "instrument").unique("submission_id")
+    rows = evidence.join(instruments, on="submission_id", how="left").sort(
         "submission_id", "indicator", "evidence_type", "statement", "marginalised_group", "area", nulls_last=False
     )
     return {

@@ -28,8 +28,19 @@ LOW_IS_GOOD: Final = frozenset(
 """Indicators of which less is better: who is behind has the higher figure. Of the others more is, but for NEITHER."""
 OTHER_WAY: Final = frozenset({"SH_SAN_DEFECT", "LNOB_DISCIPLINE_NONVIOLENT"})
 """Series that run against their indicator: open defecation, and discipline without violence."""
-NEITHER: Final = frozenset({"5.4.1"})
-"""Of hours of unpaid work neither more nor less is better as such: nobody is ahead or behind."""
+NEITHER: Final = frozenset({"5.4.1", "5.5.1"})
+"""Neither more nor less is better as such, so nobody is ahead or behind: hours of unpaid work, which somebody has to
+do, and women among members of parliaments, of whom the best is half."""
+NO_DIRECTION: Final = frozenset(
+    {
+        "SP_GNP_WNOWNS",
+        "LNOB_SAN_IN_SITU", "LNOB_SAN_REMOVED", "LNOB_SAN_SEWER",
+        "LNOB_DISPUTE_LAWYER", "LNOB_DISPUTE_CUSTOMARY", "LNOB_DISPUTE_COURT", "LNOB_DISPUTE_POLICE",
+        "LNOB_DISPUTE_OFFICE", "LNOB_DISPUTE_COMPLAINT",
+    }
+)  # fmt: skip
+"""Series of which the same holds though not of their indicator: women among owners of land, of whom the best is half,
+and ways of one thing, where more of one is less of another (where excreta go, to whom people turn in a dispute)."""
 
 
 class Labels:
@@ -45,6 +56,11 @@ class Labels:
             if name in mappings.breakdowns
         }
         self.indicators = {code: shortened(mappings.indicators[code].title) for code in in_order(mappings.indicators)}
+        self.statements = {
+            (instrument.instrument, statement.indicator, statement.code): statement.label
+            for instrument in mappings.instruments.values()
+            for statement in instrument.statements.values()
+        }
         framework = mappings.framework.indicators
         self.framework = dict(framework.select("indicator", "title").iter_rows())
         self.series = {
@@ -82,6 +98,18 @@ class Labels:
         if indicator in words.INDICATOR:
             return speech.say(words.INDICATOR[indicator])
         return speech.foreign(self.indicator(indicator))
+
+    def name(self, speech: Speech, figure: Mapping[str, Any]) -> Markup:
+        """What a figure counts, in few words: its indicator, or its series where that runs against the indicator."""
+        if figure["series"] in OTHER_WAY:
+            return speech.foreign(self.title(figure["series"]))
+        return self.short(speech, figure["indicator"])
+
+    def statement(self, speech: Speech, instrument: str | None, indicator: str, code: str | None) -> Markup:
+        """What a row of evidence speaks of, in the words of its instrument, which are English; a dash for nothing."""
+        if code is None:
+            return Markup("–")
+        return speech.foreign(self.statements.get((instrument or "", indicator, code)) or code.replace("_", " "))
 
     def group_names(self, speech: Speech, codes: Iterable[str]) -> Markup:
         """Groups, as in a sentence."""
@@ -139,7 +167,7 @@ class Labels:
 
 def sign(indicator: str, series: str) -> int:
     """1 where more is better, -1 where less is better, 0 where neither is."""
-    if indicator in NEITHER:
+    if indicator in NEITHER or series in NO_DIRECTION:
         return 0
     return -1 if (indicator in LOW_IS_GOOD) != (series in OTHER_WAY) else 1
 

@@ -21,7 +21,7 @@ from lnob_pipeline.publication.report.template import rendered
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.tables import RELEASE_TABLES
 
-LARGEST_PAGE = 300_000  # bytes: a page for a slow connection and an old phone
+LARGEST_PAGE = 260_000  # bytes: a page for a slow connection and an old phone
 NOT_JUDGED = ("not_applicable", "not_loaded", "no_series")
 """Statuses of headlines that say nothing about the country."""
 
@@ -133,13 +133,14 @@ def _breakdowns(tables: Tables, labels: Labels) -> Row:
     A letter of AVAILABILITY over all countries; a cell is None where no official series is expected to have the
     breakdown and no citizen figure has it.
     """
-    gaps = tables["data_gaps"].filter(~pl.col("status").is_in(NOT_JUDGED))
+    expected_of = tables["data_gaps"].select("iso3", "indicator", "status", *words.BREAKDOWN)
+    gaps = expected_of.filter(~pl.col("status").is_in(NOT_JUDGED))
     citizen = tables["citizen_estimates"].filter(pl.col("estimate").is_not_null())
     rows: dict[str, list[Row]] = {code: [] for code in labels.indicators}
     cells: list[Row] = []
     for name in words.BREAKDOWN:
         by = pl.col(name) != "_T"
-        expected = set(tables["data_gaps"].filter(by)["indicator"])
+        expected = set(expected_of.filter(by)["indicator"].unique())
         official, counted = (
             dict(frame.filter(by).group_by("indicator").agg(pl.col("iso3").n_unique()).iter_rows())
             for frame in (gaps.filter(pl.col("status") == "reported"), citizen)
@@ -163,13 +164,19 @@ def ages_of(gaps: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """iso3, indicator, age: years from the latest official headline value to the year that gaps are judged from.
 
     age is null where there never was a value. Indicators whose series do not exist, were not loaded or do not apply say
-    nothing about the country and have no row.
+    nothing about the country and have no row; nor have those without a value of which one series was not loaded.
     """
+    judged = ~pl.col("status").is_in(NOT_JUDGED)
     return (
-        gaps.filter((pl.col("stratum") == "_T") & ~pl.col("status").is_in(NOT_JUDGED))
+        gaps.filter(pl.col("stratum") == "_T")
         .group_by("iso3", "indicator")
-        .agg(pl.col("latest_year").max())
-        .with_columns(age=pl.lit(settings.as_of_year) - pl.col("latest_year"))
+        .agg(
+            pl.col("latest_year").filter(judged).max(),
+            judged=judged.any(),
+            unknown=(pl.col("status") == "not_loaded").any(),
+        )
+        .filter(pl.col("judged") & (pl.col("latest_year").is_not_null() | ~pl.col("unknown")))
+        .select("iso3", "indicator", "latest_year", age=pl.lit(settings.as_of_year) - pl.col("latest_year"))
         .sort("iso3", "indicator")
     )
 
@@ -205,11 +212,20 @@ def _whole(value: object) -> int | None:
 def _gaps(gaps: pl.DataFrame, countries: list[str], labels: Labels) -> Row:
     """Counts of statuses (headlines) and flags (all expected strata) by country, and what no country can mend."""
     headlines = gaps.filter(pl.col("stratum") == "_T")
-    flags = gaps.with_columns(flag=pl.col("flags").str.split(",")).explode("flag").filter(pl.col("flag") != "")
-    effects = gaps.filter(pl.col("citizen_effect").is_not_null() & (pl.col("status") != "not_applicable"))
+    flagged = _tally(gaps.select("iso3", "flags").filter(pl.col("flags") != ""), "flags")
+    flags = (
+        flagged.with_columns(flag=pl.col("flags").str.split(","))
+        .explode("flag")
+        .group_by("iso3", "flag")
+        .agg(pl.col("len").sum())
+    )
+    effects = gaps.select("iso3", "citizen_effect", "status").filter(
+        pl.col("citizen_effect").is_not_null() & (pl.col("status") != "not_applicable")
+    )
     # A group that some series could show is not one that official figures can not show.
     no_code = (
-        gaps.filter(pl.col("marginalised_group") != "_T")
+        gaps.select("marginalised_group", "flags")
+        .filter(pl.col("marginalised_group") != "_T")
         .group_by("marginalised_group")
         .agg(without=without_code().all())
         .filter("without")
@@ -222,12 +238,12 @@ def _gaps(gaps: pl.DataFrame, countries: list[str], labels: Labels) -> Row:
         .filter("none")["indicator"]
         .to_list()
     )
-    judged = judged_of(gaps)
+    judged = judged_of(gaps.select("stratum", "status", "headline_status", "flags"))
     missing = judged.filter(pl.col("status") != "reported")
     return {
-        "statuses": _counts(headlines, "status", words.GAP_STATUS, countries),
+        "statuses": _counts(_tally(headlines, "status"), "status", words.GAP_STATUS, countries),
         "flags": _counts(flags, "flag", words.GAP_FLAG, countries),
-        "effects": _counts(effects, "citizen_effect", words.CITIZEN_EFFECT, countries),
+        "effects": _counts(_tally(effects, "citizen_effect"), "citizen_effect", words.CITIZEN_EFFECT, countries),
         "groups_without_code": [code for code in labels.groups if code in set(no_code["marginalised_group"])],
         "without_series": in_order(no_series),
         "judged": judged.height,
@@ -246,12 +262,17 @@ def judged_of(gaps: pl.DataFrame) -> pl.DataFrame:
 
 def without_code() -> pl.Expr:
     """Expression: the official code list has no place for the group."""
-    return pl.col("flags").str.split(",").list.contains("group_has_no_code")
+    return pl.col("flags").str.contains(r"(^|,)group_has_no_code(,|$)")
 
 
-def _counts(frame: pl.DataFrame, column: str, known: Mapping[str, str], countries: list[str]) -> list[Row]:
+def _tally(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """How many rows there are of each value and country: iso3, the column, len."""
+    return frame.group_by("iso3", column).len()
+
+
+def _counts(tally: pl.DataFrame, column: str, known: Mapping[str, str], countries: list[str]) -> list[Row]:
     """Rows of a table of counts: the codes that occur, in the order of their words, and one count a country."""
-    counts = {(code, iso3): count for code, iso3, count in frame.group_by(column, "iso3").len().iter_rows()}
+    counts = {(code, iso3): count for code, iso3, count in tally.select(column, "iso3", "len").iter_rows()}
     present = {code for code, _ in counts}
     codes = [*(code for code in known if code in present), *sorted(present - known.keys())]
     return [{"code": code, "counts": [counts.get((code, iso3), 0) for iso3 in countries]} for code in codes]

@@ -138,7 +138,10 @@ def of_country_ages(speech: Speech, labels: Labels, rows: list[dict[str, Any]], 
                 "The oldest, on {indicator}, was {n} year old when this was judged.",
                 "The oldest, on {indicator}, was {n} years old when this was judged.",
                 rows[0]["age"],
-                indicator=quoted(labels.short(speech, rows[0]["indicator"])),
+                indicator=speech.listed(
+                    [quoted(labels.short(speech, row["indicator"])) for row in rows if row["age"] == rows[0]["age"]],
+                    most=3,
+                ),
             )
         )
     else:
@@ -224,11 +227,15 @@ def of_figures(speech: Speech, kinds: Mapping[str, int]) -> Markup:
 
 def is_behind(figure: Row) -> bool:
     """Whether a citizen figure is behind the official one by more than its own interval."""
-    return bool(figure["outside"] and figure["behind"] > 0)
+    return bool(figure["outside"] and figure["behind"] and figure["behind"] > 0)
 
 
 def of_ranking(speech: Speech, labels: Labels, ranked: list[dict[str, Any]]) -> Markup:
-    """Which indicator is furthest behind. ranked: figures of class A with a distance, the furthest behind first."""
+    """Which indicator is furthest behind.
+
+    ranked: figures of class A beside an official value, the furthest behind first, those without a distance last.
+    """
+    ranked = [figure for figure in ranked if figure["behind"] is not None]
     behind = [figure for figure in ranked if is_behind(figure)]
     if not ranked:
         return speech.say("No citizen figure of class A has an official value to stand beside.")
@@ -239,7 +246,7 @@ def of_ranking(speech: Speech, labels: Labels, ranked: list[dict[str, Any]]) -> 
         [
             speech.say(
                 "Furthest behind: {indicator}, {citizen} % in the citizen data and {official} % officially.",
-                indicator=quoted(labels.short(speech, first["indicator"])),
+                indicator=quoted(labels.name(speech, first)),
                 citizen=percent(speech, first["headline"]["citizen_estimate"], first["headline"]["citizen_n"]),
                 official=percent(speech, first["official"]["official_value"]),
             ),
