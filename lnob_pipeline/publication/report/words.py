@@ -252,6 +252,7 @@ TABLE: Mapping[str, str] = {
     "decisions": "who decided what",
     "disclosure_audit": "how well hidden numbers are protected",
     "withdrawals": "hand-ins that were withdrawn",
+    "codes": "what each code means",
     "column_lineage": "which column is made from which",
 }
 
