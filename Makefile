@@ -9,11 +9,12 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)  ## the main job on the bundled inbox
 	$(BIN)/lnob demo
 
+# Three workers share the processors: an engine with threads of its own for each would only get in their way.
 test: $(STAMP)  ## all tests
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q
+	POLARS_MAX_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q
 
 thorough: $(STAMP)  ## what takes longer: ten times the random examples, exhaustive tests
-	LNOB_THOROUGH=10 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q
+	POLARS_MAX_THREADS=1 LNOB_THOROUGH=10 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q
 
 ui: $(STAMP)  ## the Dagster UI on this machine, history kept
 	$(BIN)/lnob ui
