@@ -61,7 +61,9 @@ from lnob_pipeline.publication.sdmx_codes import (
 from lnob_pipeline.publication.sdmx_message import (
     CITIZEN,
     GAPS,
+    KEY,
     NATIONAL_ELSEWHERE,
+    VALUE,
     Structure,
     check,
     in_form,
@@ -86,6 +88,8 @@ _GAP_STATUS: Final = {
 }  # fmt: skip
 """Status of a cell without a value -> OBS_STATUS; any other is O."""
 _COUNTED: Final = "G"
+PART: Final = 20_000
+"""Rows of the gap table whose codes are looked up at once."""
 _FEWEST_DIGITS: Final = 2
 
 
@@ -96,13 +100,19 @@ def dataset_rows(content: ReleaseContent, iso3: str) -> pl.DataFrame:
 
 
 def gap_rows(content: ReleaseContent, iso3: str) -> pl.DataFrame:
-    """The rows of DF_GAPS of a country, one row a cell of data_gaps."""
-    book = code_book(content.mappings)
+    """The rows of DF_GAPS of a country, one row a cell of data_gaps; made part by part, as there can be very many."""
     gaps = content.tables["data_gaps"].filter(pl.col("iso3") == iso3)
+    carried = [*KEY, VALUE, *(item.name for item in GAPS.attributes)]
+    slices = gaps.iter_slices(PART) if gaps.height else [gaps]
+    parts = (_gap_rows(part, content) for part in slices)
+    return in_form(pl.concat(part.select(name for name in carried if name in part.columns) for part in parts), GAPS)
+
+
+def _gap_rows(gaps: pl.DataFrame, content: ReleaseContent) -> pl.DataFrame:
     years = pl.when(pl.col("status") == "reported").then("n_years_since_base")
     status = pl.col("status").replace_strict(_GAP_STATUS, default="O", return_dtype=pl.String)
-    keyed = with_key(gaps, book, pl.col("indicator").str.replace_all(".", "-", literal=True))
-    rows = keyed.with_columns(
+    keyed = with_key(gaps, code_book(content.mappings), pl.col("indicator").str.replace_all(".", "-", literal=True))
+    return keyed.with_columns(
         SERIES=pl.when(pl.col("series") == "").then(pl.lit(NO_SERIES)).otherwise("series"),
         REF_AREA=country_code(content.mappings),
         TIME_PERIOD=pl.col("as_of_year").cast(pl.String),
@@ -116,7 +126,6 @@ def gap_rows(content: ReleaseContent, iso3: str) -> pl.DataFrame:
         GAP_FLAGS="flags",
         **_CONSTANT,
     )
-    return in_form(rows, GAPS)
 
 
 _CONSTANT: Final = {"FREQ": pl.lit("A"), "REPORTING_TYPE": pl.lit("G"), "UNIT_MULT": pl.lit("0")}
