@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from lnob_pipeline import __version__, storage, tables
 from lnob_pipeline.column_lineage import column_lineage
@@ -410,15 +411,7 @@ def run_publication(settings: Settings, now: str) -> Step:
     """Stage 7: disclosure control and the release. The same tables make the same release; then nothing is done."""
     mappings = load_mappings(settings.mappings)
     keys = [item.submission_id for item in publishable(settings)]
-    unpartitioned = (
-        tables.SDG_CATALOGUE,
-        tables.OFFICIAL_OBSERVATIONS,
-        tables.OFFICIAL_RELEASES,
-        tables.OFFICIAL_REVISIONS,
-        tables.DATA_GAPS,
-        tables.COVERAGE,
-        tables.DECISIONS,
-    )
+    unpartitioned = (tables.SDG_CATALOGUE, tables.OFFICIAL_RELEASES, tables.OFFICIAL_REVISIONS, tables.DECISIONS)
     frames = {table.name: storage.read_table(settings.lake, table) for table in unpartitioned}
     disclosed = disclose(
         storage.read_partitions(settings.lake, tables.CITIZEN_ESTIMATES, keys),
@@ -429,8 +422,11 @@ def run_publication(settings: Settings, now: str) -> Step:
         published_before(settings.published),
     )
     frames |= disclosed._asdict()
-    frames["data_gaps"] = visible_effects(frames["data_gaps"], disclosed.citizen_estimates)
-    frames["coverage"] = coverage(frames["data_gaps"])
+    long: dict[str, pl.DataFrame | pl.LazyFrame] = {
+        "official_observations": storage.scan_table(settings.lake, tables.OFFICIAL_OBSERVATIONS),
+        "data_gaps": visible_effects(storage.scan_table(settings.lake, tables.DATA_GAPS), disclosed.citizen_estimates),
+    }
+    frames["coverage"] = coverage(long["data_gaps"])
     frames["withdrawals"] = withdrawals(withdrawn(settings), past(settings.published))
     unseen = (pl.col("state") == "withdrawn") & ~pl.col("submission_id").is_in(
         frames["withdrawals"]["submission_id"].implode()
@@ -446,10 +442,10 @@ def run_publication(settings: Settings, now: str) -> Step:
         "code_version": code_version(),
         "package_version": __version__,
     }
-    release = publish(frames, settings, now, provenance)
+    release = publish({**frames, **long}, settings, now, provenance)
+    written = {table.name: release.path / f"{table.name}.parquet" for table in tables.RELEASE_TABLES}
     outputs = tuple(
-        Output(table.name, storage.sha256_file(release.path / f"{table.name}.parquet"), frames[table.name].height)
-        for table in tables.RELEASE_TABLES
+        Output(name, storage.sha256_file(path), pq.read_metadata(path).num_rows) for name, path in written.items()
     )
     hidden = frames["citizen_estimates"].filter(pl.col("status").str.starts_with("suppressed")).height
     numbers = {"estimates": frames["citizen_estimates"].height, "hidden_estimates": hidden}

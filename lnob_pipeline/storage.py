@@ -180,13 +180,17 @@ def _ordered(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
 
 
 def _ascends(frame: pl.DataFrame, key: Sequence[str]) -> bool:
-    """Whether each row comes after the one before it by its key, nulls last: then it is in order, and no key twice."""
+    """Whether each row comes after the one before it by its key, nulls last: then it is in order, and no key twice.
+
+    Looked at in slices, of which each begins with the last row of the one before: shifted columns are copies.
+    """
     later, same = pl.lit(value=False), pl.lit(value=True)
     for name in key:
         here, before = pl.col(name), pl.col(name).shift(1)
         higher = (before < here).fill_null(before.is_not_null() & here.is_null())
         later, same = later | (same & higher), same & before.eq_missing(here)
-    return frame.height < 2 or bool(frame.lazy().select(later.slice(1).all()).collect().item())
+    slices = (frame.slice(start, ROW_GROUP_SIZE + 1) for start in range(0, frame.height - 1, ROW_GROUP_SIZE))
+    return all(part.lazy().select(later.slice(1).all()).collect().item() for part in slices)
 
 
 def _as_text(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
@@ -212,6 +216,18 @@ def write_stream(frames: Iterable[pl.DataFrame], table: Table, path: Path) -> st
     order, also across frames. Frames of an open table carry the same source columns. Raises ValueError otherwise.
     """
     return _write((_ordered(part, table) for part in _whole_values(frames, table.key[0])), table, path, table.empty())
+
+
+def write_lazily(frame: pl.LazyFrame, table: Table, path: Path, code_lists: CodeLists | None = None) -> str:
+    """Write the file that `write_table` would write of the rows of a frame, without ever holding all of them.
+
+    It is read once for each value of the first column of the key.
+    """
+    first = pl.col(table.key[0])
+    values = frame.select(first.unique().sort(nulls_last=True)).collect().to_series()
+    has = (first.is_null() if value is None else first == value for value in values)  # the reader skips row groups
+    parts = (_ordered(frame.filter(one).collect(), table) for one in has)
+    return _write(parts, table, path, table.empty(), code_lists)
 
 
 def _whole_values(frames: Iterable[pl.DataFrame], column: str) -> Iterator[pl.DataFrame]:
@@ -360,6 +376,15 @@ def read_table(lake: Path, table: Table, partition: str | None = None) -> pl.Dat
     """Read one file of a table; an absent file is an empty table. Raises DamagedTableError."""
     path = intact_file(table_path(lake, table, partition))
     return pl.read_parquet(path.read_bytes()) if path else table.empty()
+
+
+def scan_table(lake: Path, table: Table) -> pl.LazyFrame:
+    """One file of a table of which nothing is read yet but its sum, for a table that can have millions of rows.
+
+    Raises DamagedTableError.
+    """
+    path = intact_file(table_path(lake, table))
+    return pl.scan_parquet(path, glob=False) if path else table.empty().lazy()
 
 
 def read_partitions(lake: Path, table: Table, partitions: list[str]) -> pl.DataFrame:

@@ -34,7 +34,7 @@ NATURES: Final = {"": "base", "_country_data": "country_data", "_country": "coun
 """Ending of a count -> whose years it counts: of any nature, of nature C, of C or CA."""
 
 
-def coverage(data_gaps: pl.DataFrame) -> pl.DataFrame:
+def coverage(data_gaps: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     """The table COVERAGE of a table DATA_GAPS."""
     cells = (
         data_gaps.lazy()
@@ -89,7 +89,7 @@ def _data_point_types(of: str) -> dict[str, pl.Expr]:
     }
 
 
-def _strata(data_gaps: pl.DataFrame) -> pl.LazyFrame:
+def _strata(data_gaps: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
     """Each stratum with its breakdown and its category; a crossing has the category `_all`."""
     pairs = pl.col("stratum").str.split(";")
     names = pairs.list.eval(pl.element().str.extract(r"^([^=]*)="))

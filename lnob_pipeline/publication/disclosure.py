@@ -114,7 +114,7 @@ def disclose(
     return Disclosed(estimates, _comparison(comparison, estimates), _evidence(citizen_evidence, mappings), audit)
 
 
-def visible_effects(data_gaps: pl.DataFrame, estimates: pl.DataFrame) -> pl.DataFrame:
+def visible_effects(data_gaps: pl.LazyFrame, estimates: pl.DataFrame) -> pl.LazyFrame:
     """DATA_GAPS as it may be published: an effect that rests on hidden numbers alone is `not_shown`.
 
     A flag that tells how far a hidden number lies from the official one goes with it. `estimates` are the disclosed
@@ -126,7 +126,7 @@ def visible_effects(data_gaps: pl.DataFrame, estimates: pl.DataFrame) -> pl.Data
     )
     rests_on_estimates = pl.col("citizen_effect").is_in(["informs", "could_close", "closes"])
     return (
-        data_gaps.join(shown, on=cell, how="left", maintain_order="left")
+        data_gaps.join(shown.lazy(), on=cell, how="left", maintain_order="left")
         .with_columns(
             citizen_effect=pl.when(rests_on_estimates & pl.col("shown").is_null())
             .then(pl.lit("not_shown"))

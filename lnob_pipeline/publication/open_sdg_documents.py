@@ -140,7 +140,7 @@ def _by_place(frame: pl.DataFrame) -> dict[tuple[str, str], list[dict[str, Any]]
 def _status(content: ReleaseContent) -> dict[tuple[str, str], str]:
     status = pl.col("status")
     judged = (
-        content.tables["data_gaps"]
+        content.scan("data_gaps")
         .filter(pl.col("stratum") == "_T")
         .with_columns(files_of("indicator", content.mappings).alias("indicator"))
         .group_by(PLACE)
@@ -152,6 +152,7 @@ def _status(content: ReleaseContent) -> dict[tuple[str, str], str]:
             .otherwise(pl.lit("notstarted"))
             .first()
         )
+        .collect()
     )
     return {(iso3, indicator): str(found) for iso3, indicator, found in judged.iter_rows()}
 

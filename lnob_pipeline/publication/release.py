@@ -47,7 +47,7 @@ from lnob_pipeline.publication import (
     workbook,
 )
 from lnob_pipeline.publication.code_lists import code_lists
-from lnob_pipeline.publication.content import ReleaseContent, Writer
+from lnob_pipeline.publication.content import ReleaseContent, Writer, WrittenTables
 from lnob_pipeline.publication.disclosure import FEWEST_CASES
 from lnob_pipeline.publication.verify import SUMS, verify, verify_sums
 from lnob_pipeline.settings import Settings
@@ -85,7 +85,7 @@ class Release:
 
 
 def publish(
-    tables: Mapping[str, pl.DataFrame],
+    tables: Mapping[str, pl.DataFrame | pl.LazyFrame],
     settings: Settings,
     released_at: str,
     provenance: Mapping[str, Any],
@@ -94,7 +94,8 @@ def publish(
 ) -> Release:
     """Write the release of `tables` and point `published/latest` at it; do nothing when it is already there.
 
-    tables: one disclosed frame for each of RELEASE_TABLES, by name. released_at: ISO 8601, UTC; its day names the
+    tables: one disclosed frame for each of RELEASE_TABLES, by name; one with millions of rows had better be lazy:
+    it is never held whole then. released_at: ISO 8601, UTC; its day names the
     folder. provenance: JSON-like facts for manifest.json and the page (submissions with their versions, official
     release, mapping and code version). patience: seconds to wait for another run that is publishing. Raises
     ReleaseError.
@@ -105,7 +106,8 @@ def publish(
     with _changing(settings, patience):
         with _building(releases) as folder:
             release = _write(folder, tables, settings, released_at, provenance)
-        _prune(settings, tables["withdrawals"]["submission_id"].to_list(), released_at)
+        withdrawn = tables["withdrawals"].lazy().select("submission_id").collect()["submission_id"].to_list()
+        _prune(settings, withdrawn, released_at)
         return release
 
 
@@ -122,31 +124,31 @@ def prune(
         return _prune(settings, withdrawn, now)
 
 
-def _refuse_what_is_not_public(tables: Mapping[str, pl.DataFrame]) -> None:
+def _refuse_what_is_not_public(tables: Mapping[str, pl.DataFrame | pl.LazyFrame]) -> None:
     public = {table.name: table for table in RELEASE_TABLES}
     if tables.keys() != public.keys():
         absent, extra = sorted(public.keys() - tables.keys()), sorted(tables.keys() - public.keys())
         raise ReleaseError(f"a release holds the public tables and no other; absent: {absent}, not public: {extra}")
     for name, frame in tables.items():
-        if extra := sorted(set(frame.columns) - public[name].schema.keys()):
+        if extra := sorted(set(frame.lazy().collect_schema().names()) - public[name].schema.keys()):
             raise ReleaseError(f"{name} holds columns that are not public: {', '.join(extra)}; disclose it first")
     for name, estimate, cases in (
         ("citizen_estimates", "estimate", "n"),
         ("comparison", "citizen_estimate", "citizen_n"),
     ):
         open_cells = pl.col(estimate).is_not_null() & (pl.col(cases).fill_null(0) < FEWEST_CASES)
-        if count := tables[name].filter(open_cells).height:
+        if count := tables[name].lazy().filter(open_cells).collect().height:
             raise ReleaseError(
                 f"{name} shows {count} estimate(s) of fewer than {FEWEST_CASES} cases; disclose it first"
             )
-    unsafe = tables["disclosure_audit"].filter(~pl.col("passed").fill_null(value=False))
+    unsafe = tables["disclosure_audit"].lazy().filter(~pl.col("passed").fill_null(value=False)).collect()
     for submission, series in unsafe.select("submission_id", "series").iter_rows():
         raise ReleaseError(f"{submission}, {series}: the disclosure audit did not pass; disclose it first")
 
 
 def _write(
     folder: Path,
-    tables: Mapping[str, pl.DataFrame],
+    tables: Mapping[str, pl.DataFrame | pl.LazyFrame],
     settings: Settings,
     released_at: str,
     provenance: Mapping[str, Any],
@@ -154,12 +156,16 @@ def _write(
     """Fill `folder`, move it to its place and swap `latest`; called with the lock held."""
     mappings = load_mappings(settings.mappings)
     with storage.noted() as notes:
-        shaped = {table.name: storage.in_form(tables[table.name], table) for table in RELEASE_TABLES}
         lists = code_lists(mappings)
         sums = {}
         for table in RELEASE_TABLES:
             path = folder / f"{table.name}.parquet"
-            sums[path.name] = storage.write_table(shaped[table.name], table, path, lists, shaped=True)
+            frame = tables[table.name]
+            if isinstance(frame, pl.LazyFrame):
+                sums[path.name] = storage.write_lazily(frame, table, path, lists)
+            else:
+                sums[path.name] = storage.write_table(frame, table, path, lists)
+        written = WrittenTables(folder)
         versions = (str(provenance.get(name, "")) for name in ("code_version", "mapping_version"))
         stated = "".join([*(f"{sums[name]}  {name}\n" for name in sorted(sums)), *versions])
         digest = hashlib.sha256(stated.encode()).hexdigest()
@@ -175,8 +181,8 @@ def _write(
             "previous": previous.name if previous else None,
             **provenance,
         }
-        facts = release_manifest.facts(shaped, sums, mappings, settings, [name for name, _ in OUTPUTS], about)
-        content = ReleaseContent(shaped, mappings, settings, facts, previous)
+        facts = release_manifest.facts(written, sums, mappings, settings, [name for name, _ in OUTPUTS], about)
+        content = ReleaseContent(written, mappings, settings, facts, previous)
         for _, write in OUTPUTS:
             write(folder, content)
     _write_sums(folder, notes, settings)

@@ -16,6 +16,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from lnob_pipeline.mappings.load import Mappings
+from lnob_pipeline.publication.content import WrittenTables
 from lnob_pipeline.settings import Settings
 from lnob_pipeline.tables import RELEASE_TABLES, Kind
 
@@ -84,14 +85,14 @@ def held(sources: pl.DataFrame | pl.LazyFrame) -> dict[str, str]:
 
 
 def facts(
-    tables: Mapping[str, pl.DataFrame],
+    tables: WrittenTables,
     sums: Mapping[str, str],
     mappings: Mappings,
     settings: Settings,
     outputs: Sequence[str],
     provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The content of manifest.json. tables: in their form; sums: sha256 of each Parquet file by its name.
+    """The content of manifest.json. tables: as they were written; sums: sha256 of each Parquet file by its name.
 
     provenance: the other fields of ReleaseManifest. Folders of this machine are left out.
     """
@@ -109,7 +110,7 @@ def facts(
         "outputs": list(outputs),
         "tables": {
             table.name: {
-                "rows": tables[table.name].height,
+                "rows": tables.scan(table.name).select(pl.len()).collect().item(),
                 "sha256": sums[f"{table.name}.parquet"],
                 "key": list(table.key),
                 "columns": [{"name": column.name, "kind": column.kind} for column in table.columns],

@@ -101,7 +101,7 @@ def dataset_rows(content: ReleaseContent, iso3: str) -> pl.DataFrame:
 
 def gap_rows(content: ReleaseContent, iso3: str) -> pl.DataFrame:
     """The rows of DF_GAPS of a country, one row a cell of data_gaps; made part by part, as there can be very many."""
-    gaps = content.tables["data_gaps"].filter(pl.col("iso3") == iso3)
+    gaps = content.scan("data_gaps").filter(pl.col("iso3") == iso3).collect()
     carried = [*KEY, VALUE, *(item.name for item in GAPS.attributes)]
     slices = gaps.iter_slices(PART) if gaps.height else [gaps]
     parts = (_gap_rows(part, content) for part in slices)

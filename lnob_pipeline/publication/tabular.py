@@ -28,8 +28,9 @@ _NEGATIVE_NUMBER = r"^-[0-9][0-9.,]*([eE][+-]?[0-9]+)?$"
 def write_csv(folder: Path, content: ReleaseContent) -> None:
     """One CSV file a table: UTF-8, comma, newline; null is an empty field, an empty text is ""."""
     for table in RELEASE_TABLES:
-        with storage.written_whole(folder / f"{table.name}.csv") as temporary:
-            harmless(content.tables[table.name]).sink_csv(temporary)
+        with storage.written_whole(folder / f"{table.name}.csv") as path, path.open("wb") as stream:
+            for place, part in enumerate(content.parts(table.name, storage.ROW_GROUP_SIZE)):
+                harmless(part).collect().write_csv(stream, include_header=place == 0)
 
 
 def write_duckdb(folder: Path, content: ReleaseContent) -> None:
@@ -46,7 +47,7 @@ def write_documentation(folder: Path, content: ReleaseContent) -> None:
 
 
 def harmless(frame: pl.DataFrame) -> pl.LazyFrame:
-    """A table whose texts a spreadsheet reads as data, for CSV: a row at a time, so that it needs little memory.
+    """A table whose texts a spreadsheet reads as data, for CSV.
 
     A text that a spreadsheet would run as a formula (= + - @ tab or carriage return in front) gets an apostrophe in
     front; negative numbers stay as they are. Source: OWASP, CSV injection.

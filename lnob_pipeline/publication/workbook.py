@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -53,7 +53,7 @@ def write(folder: Path, content: ReleaseContent) -> None:
                 info.compress_type = zipfile.ZIP_DEFLATED
                 with source.open(entry) as head, target.open(info, "w") as sheet:
                     if table := sheets.get(entry.filename):
-                        _fill(sheet, head.read().decode(), content.tables[table.name].head(MOST_ROWS), table)
+                        _fill(sheet, head.read().decode(), content, table)
                     else:
                         shutil.copyfileobj(head, sheet)
 
@@ -75,7 +75,8 @@ def _write_heads(path: Path, content: ReleaseContent, lists: CodeLists) -> None:
         _read_me(book.add_worksheet("Read me"), content, styles)
         _codebook(book.add_worksheet("Codebook"), lists, styles)
         for table in RELEASE_TABLES:
-            _head(book.add_worksheet(table.name), content.tables[table.name], table, styles)
+            first = content.scan(table.name).head(SLICE).collect()
+            _head(book.add_worksheet(table.name), first, content.rows(table.name), table, styles)
 
 
 def _read_me(sheet: Any, content: ReleaseContent, styles: dict[str, Any]) -> None:
@@ -92,7 +93,7 @@ def _read_me(sheet: Any, content: ReleaseContent, styles: dict[str, Any]) -> Non
     rows += [(item.part, f"{item.terms}. {item.path or ''}".strip(), "text") for item in about.terms(content.settings)]
     rows.append(("Cite as", about.citation(content.facts), "text"))
     rows.append(("Codes", "What each code means stands in the sheet codes and, by column, in the Codebook.", "text"))
-    rows += [(table.name, _sentence(table, content.tables[table.name]), "text") for table in RELEASE_TABLES]
+    rows += [(table.name, _sentence(table, content.rows(table.name)), "text") for table in RELEASE_TABLES]
     sheet.write_string(0, 0, about.title(content.facts), styles["title"])
     names = {table.name for table in RELEASE_TABLES}
     for place, (name, text, style) in enumerate(rows, start=2):
@@ -104,15 +105,15 @@ def _read_me(sheet: Any, content: ReleaseContent, styles: dict[str, Any]) -> Non
         sheet.set_row(place, _height(len(text) / 110))
 
 
-def _sentence(table: Table, frame: pl.DataFrame) -> str:
-    return f"{table.description}. {frame.height:,} rows.{_elsewhere(table, frame)}"
+def _sentence(table: Table, rows: int) -> str:
+    return f"{table.description}. {rows:,} rows.{_elsewhere(table, rows)}"
 
 
-def _elsewhere(table: Table, frame: pl.DataFrame) -> str:
+def _elsewhere(table: Table, rows: int) -> str:
     """Where the rows are that the sheet does not hold."""
-    if frame.height <= MOST_ROWS:
+    if rows <= MOST_ROWS:
         return ""
-    return f" This sheet holds rows 1 to {MOST_ROWS:,}; all {frame.height:,} are in {table.name}.csv and .parquet."
+    return f" This sheet holds rows 1 to {MOST_ROWS:,}; all {rows:,} are in {table.name}.csv and .parquet."
 
 
 def _codebook(sheet: Any, lists: CodeLists, styles: dict[str, Any]) -> None:
@@ -132,14 +133,14 @@ def _codebook(sheet: Any, lists: CodeLists, styles: dict[str, Any]) -> None:
             sheet.write_string(place, cell, value, styles["text"])
 
 
-def _head(sheet: Any, frame: pl.DataFrame, table: Table, styles: dict[str, Any]) -> None:
-    """Names of the columns, frozen, with filters; widths by the first slice; dates have their style by the column."""
+def _head(sheet: Any, first: pl.DataFrame, rows: int, table: Table, styles: dict[str, Any]) -> None:
+    """Names of the columns, frozen, with filters; widths by the first rows; dates have their style by the column."""
     sheet.freeze_panes(1, 0)
     for place, column in enumerate(table.columns):
-        sheet.set_column(place, place, _width(frame, column), styles["date"] if column.kind == "date" else None)
+        sheet.set_column(place, place, _width(first, column), styles["date"] if column.kind == "date" else None)
         sheet.write_string(0, place, column.name, styles["head"])
-    sheet.autofilter(0, 0, min(max(frame.height, 1), MOST_ROWS), len(table.columns) - 1)
-    if note := _elsewhere(table, frame).strip():
+    sheet.autofilter(0, 0, min(max(rows, 1), MOST_ROWS), len(table.columns) - 1)
+    if note := _elsewhere(table, rows).strip():
         place = len(table.columns) + 1
         sheet.set_column(place, place, 60)
         sheet.write_string(0, place, note, styles["warning"])
@@ -158,21 +159,22 @@ def _to_print(sheet: Any) -> None:
     sheet.repeat_rows(0)
 
 
-def _width(frame: pl.DataFrame, column: Column) -> int:
-    longest = frame[column.name].head(SLICE).cast(pl.String).str.len_chars().max()
+def _width(first: pl.DataFrame, column: Column) -> int:
+    longest = first[column.name].cast(pl.String).str.len_chars().max()
     longest = longest if isinstance(longest, int) and column.kind == "text" else 10
     return min(max(longest, len(column.name) + 3), _WIDEST)
 
 
-def _fill(sheet: IO[bytes], head: str, frame: pl.DataFrame, table: Table) -> None:
+def _fill(sheet: IO[bytes], head: str, content: ReleaseContent, table: Table) -> None:
     """Copy the head of a sheet and put the rows below it."""
     styles = {int(first) - 1: style for first, style in re.findall(r'<col min="(\d+)"[^>]*? style="(\d+)"', head)}
     before, after = head.split("</sheetData>")
-    last = f"{xl_col_to_name(len(table.columns) - 1)}{frame.height + 1}"
+    count = min(content.rows(table.name), MOST_ROWS)
+    last = f"{xl_col_to_name(len(table.columns) - 1)}{count + 1}"
     before = re.sub(r'<dimension ref="A1:([A-Z]+)1"/>', lambda found: _dimension(found[1], last), before, count=1)
     sheet.write(before.encode())
-    for rows in _rows(frame, table.columns, styles):
-        sheet.write(rows)
+    for place, part in enumerate(content.parts(table.name, SLICE, MOST_ROWS)):
+        sheet.write(_rows(part.with_row_index("_row", offset=place * SLICE + 2), table.columns, styles))
     sheet.write(b"</sheetData>" + after.encode())
 
 
@@ -181,16 +183,14 @@ def _dimension(widest: str, last: str) -> str:
     return f'<dimension ref="A1:{widest}{re.sub("[A-Z]+", "", last)}"/>'
 
 
-def _rows(frame: pl.DataFrame, columns: Sequence[Column], styles: dict[int, str]) -> Iterator[bytes]:
-    """The rows of a table as the text of a sheet, from row 2 on; empty cells are left out."""
+def _rows(part: pl.DataFrame, columns: Sequence[Column], styles: dict[int, str]) -> bytes:
+    """Rows of a table, and in `_row` their numbers, as the text of a sheet; empty cells are left out."""
     number = pl.col("_row").cast(pl.String)
     cells = [
         _cell(column, pl.lit(xl_col_to_name(place)) + number, styles.get(place)) for place, column in enumerate(columns)
     ]
     row = pl.concat_str(pl.lit('<row r="') + number + '">', *cells, pl.lit("</row>"))
-    numbered = frame.with_row_index("_row", offset=2)
-    for part in numbered.iter_slices(SLICE):
-        yield "".join(part.select(row.alias("row"))["row"].to_list()).encode()
+    return "".join(part.select(row.alias("row"))["row"].to_list()).encode()
 
 
 def _cell(column: Column, place: pl.Expr, style: str | None) -> pl.Expr:

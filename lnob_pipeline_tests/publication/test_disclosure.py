@@ -387,7 +387,7 @@ def test_an_effect_that_rests_on_hidden_numbers_is_not_shown() -> None:
         schema=["iso3", "series", "stratum", "estimate"],
         orient="row",
     )
-    found = visible_effects(gaps, estimates)
+    found = visible_effects(gaps.lazy(), estimates).collect()
     assert found["citizen_effect"].to_list() == ["informs", "not_shown", "illustrates", "nothing_yet"]
     # A flag that tells how far a hidden number lies from the official one is hidden with it.
     assert found["flags"].to_list() == ["stale,discrepancy", "no_trend", "", ""]

@@ -175,8 +175,8 @@ def test_the_workbook_holds_numbers_days_and_truth_as_such(content: ReleaseConte
 def test_any_text_is_a_well_formed_cell_with_the_same_letters(words: list[str]) -> None:
     from xml.etree import ElementTree
 
-    frame = pl.DataFrame({"word": words}, schema=WORD.schema)
-    [part] = workbook._rows(frame, WORD.columns, {})
+    frame = pl.DataFrame({"word": words}, schema=WORD.schema).with_row_index("_row", offset=2)
+    part = workbook._rows(frame, WORD.columns, {})
     sheet = ElementTree.fromstring(b"<s>" + part + b"</s>")
     read = {cell.get("r"): "".join(cell.itertext()) for cell in sheet.iter("c")}
     for place, word in enumerate(words, start=2):

@@ -6,7 +6,6 @@ taken as published and worked out once; each language only says them.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from lnob_pipeline.publication.report import community, country, gap_matrix, pag
 from lnob_pipeline.publication.report.labels import Labels
 from lnob_pipeline.publication.report.speech import ENGLISH, Speech, languages
 from lnob_pipeline.publication.report.template import rendered
-from lnob_pipeline.tables import STRATUM_DIMENSIONS
 
 
 def write(folder: Path, content: ReleaseContent) -> None:
@@ -34,7 +32,6 @@ def write(folder: Path, content: ReleaseContent) -> None:
 
 def pages(content: ReleaseContent, speeches: Sequence[Speech]) -> Iterator[tuple[str, str, str]]:
     """Language, file name and text of every page of the report."""
-    content = _frugal(content)
     labels = Labels(content.mappings)
     overview, countries = page.numbers(content, labels), country.numbers(content, labels)
     framework = gap_matrix.numbers(content, labels)
@@ -45,15 +42,6 @@ def pages(content: ReleaseContent, speeches: Sequence[Speech]) -> Iterator[tuple
             links = [_link(sheet, content, speech) for sheet in sheets if sheet.iso3 == iso3]
             yield speech.language, f"{iso3}.html", country.render(numbers, content, labels, speech, links)
         yield speech.language, "gaps.html", gap_matrix.render(framework, content, labels, speech)
-
-
-def _frugal(content: ReleaseContent) -> ReleaseContent:
-    """The content with the columns of the gap table that pages speak of: it can have millions of rows."""
-    gaps = content.tables["data_gaps"].select(
-        "iso3", "indicator", "series", "stratum", *STRATUM_DIMENSIONS, "status", "headline_status", "flags",
-        "latest_year", "citizen_effect",
-    )  # fmt: skip
-    return dataclasses.replace(content, tables={**content.tables, "data_gaps": gaps})
 
 
 def _link(sheet: community.Sheet, content: ReleaseContent, speech: Speech) -> Markup:

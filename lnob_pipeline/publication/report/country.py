@@ -23,7 +23,6 @@ from lnob_pipeline.publication.report.page import (
     judged_of,
     official_words,
     sources,
-    without_code,
 )
 from lnob_pipeline.publication.report.speech import Speech
 from lnob_pipeline.publication.report.template import rendered
@@ -43,12 +42,13 @@ def numbers(content: ReleaseContent, labels: Labels) -> dict[str, Row]:
     not_loaded = set(catalogue.filter(pl.col("in_release") & ~pl.col("loaded"))["series"])
     hand_ins = figures.hand_ins(tables["comparison"], tables["citizen_estimates"], labels, not_loaded)
     official = figures.official_only(tables["comparison"], labels)
-    ages = ages_of(tables["data_gaps"], content.settings)
+    ages = ages_of(content.scan("data_gaps").filter(pl.col("stratum") == "_T").collect(), content.settings)
     found = {}
     for iso3 in countries_of(labels):
-        of_country = {name: frame.filter(pl.col("iso3") == iso3) for name, frame in tables.items() if "iso3" in frame}
-        estimates, gaps = of_country["citizen_estimates"], judged_of(of_country["data_gaps"])
-        missing = gaps.filter(pl.col("status") != "reported")
+        gaps = content.scan("data_gaps").filter(pl.col("iso3") == iso3)
+        estimates, evidence = (
+            tables[name].filter(pl.col("iso3") == iso3) for name in ("citizen_estimates", "citizen_evidence")
+        )
         own = hand_ins.get(iso3, [])
         found[iso3] = {
             "iso3": iso3,
@@ -58,16 +58,12 @@ def numbers(content: ReleaseContent, labels: Labels) -> dict[str, Row]:
             **_ranking([figure for hand_in in own for figure in hand_in["figures"]]),
             "official_only": official.get(iso3, []),
             **_ages(ages.filter(pl.col("iso3") == iso3)),
-            "reasons": _reasons(of_country["data_gaps"]),
-            "gaps": {
-                "judged": gaps.height,
-                "missing": missing.height,
-                "no_code": missing.filter(without_code()).height,
-            },
+            "reasons": _reasons(gaps),
+            "gaps": judged_of(gaps),
             "hidden": _hidden(estimates, labels),
             "n_hidden": estimates.filter(pl.col("estimate").is_null()).height,
             "n_shown": estimates.filter(pl.col("estimate").is_not_null()).height,
-            "evidence": _evidence(of_country["citizen_evidence"], tables["sources"]),
+            "evidence": _evidence(evidence, tables["sources"]),
             "methods": _methods(estimates, labels),
         }
     return found
@@ -127,14 +123,14 @@ def _ages(ages: pl.DataFrame) -> Row:
     }
 
 
-def _reasons(gaps: pl.DataFrame) -> list[Row]:
+def _reasons(gaps: pl.LazyFrame) -> list[Row]:
     """Why something cannot be said of official figures: reason, number of values, indicators."""
-    headlines = gaps.filter(pl.col("stratum") == "_T")
+    headlines = gaps.filter(pl.col("stratum") == "_T").select("indicator", "status").collect()
     statuses = headlines.filter(~pl.col("status").is_in(["reported", "not_applicable"]))
     headline = pl.col("stratum") == "_T"
     # Counted by all flags of a row first: there are few combinations, and a row for each flag would fill the memory.
     flagged = gaps.filter(pl.col("flags") != "").group_by("indicator", "flags", headline=headline).len("n")
-    flags = flagged.with_columns(flag=pl.col("flags").str.split(",")).explode("flag")
+    flags = flagged.collect().with_columns(flag=pl.col("flags").str.split(",")).explode("flag")
     found = []
     for known, column, frame in (
         ("GAP_STATUS", "status", statuses.group_by("indicator", "status").len("n")),

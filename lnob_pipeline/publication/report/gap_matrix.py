@@ -40,7 +40,7 @@ EXAMPLE_YEARS: Final = {"reported": "2019", "none_since_2015": "2012"}
 def numbers(content: ReleaseContent, labels: Labels) -> dict[str, Any]:
     """What the page shows, in no language."""
     countries = countries_of(labels)
-    cells = _cells(content.tables["data_gaps"])
+    cells = _cells(content.scan("data_gaps"))
     judged = cells.filter(~pl.col("status").is_in(["not_applicable", "not_loaded"]))
     goals = []
     for goal in range(1, GOALS + 1):
@@ -70,7 +70,7 @@ def render(numbers: Mapping[str, Any], content: ReleaseContent, labels: Labels, 
     )
 
 
-def _cells(gaps: pl.DataFrame) -> pl.DataFrame:
+def _cells(gaps: pl.LazyFrame) -> pl.DataFrame:
     """goal, indicator, iso3, status (the best of the series), latest_year, citizen (whether citizen data helps)."""
     rank = pl.col("status").replace_strict(
         {status: place for place, status in enumerate(STATUSES)}, default=len(STATUSES), return_dtype=pl.Int32
@@ -86,6 +86,7 @@ def _cells(gaps: pl.DataFrame) -> pl.DataFrame:
         )
         .with_columns(pl.col("indicator").str.extract(r"^(\d+)\.").cast(pl.Int32).alias("goal"))
         .sort("indicator", "iso3")
+        .collect()
     )
 
 

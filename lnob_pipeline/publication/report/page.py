@@ -32,18 +32,19 @@ Tables = Mapping[str, pl.DataFrame]
 def numbers(content: ReleaseContent, labels: Labels) -> Row:
     """What the overview shows, in no language."""
     tables, settings = content.tables, content.settings
-    countries = countries_of(labels)
+    countries, gaps = countries_of(labels), content.scan("data_gaps")
+    headlines = gaps.filter(pl.col("stratum") == "_T").collect()
     return {
         "countries": countries,
         "official": official_words(tables, content.facts),
         "sources": sources(tables["sources"]),
-        "matrix": _matrix(tables, countries, labels),
-        "breakdowns": _breakdowns(tables, labels),
-        "ages": _ages(tables["data_gaps"], countries, settings),
-        "gaps": _gaps(tables["data_gaps"], countries, labels),
+        "matrix": _matrix(headlines, tables, countries, labels),
+        "breakdowns": _breakdowns(gaps, tables["citizen_estimates"], labels),
+        "ages": _ages(headlines, countries, settings),
+        "gaps": _gaps(gaps, headlines, countries, labels),
         "hidden": tables["citizen_estimates"].filter(pl.col("estimate").is_null()).height,
         "shown": tables["citizen_estimates"].filter(pl.col("estimate").is_not_null()).height,
-        "tables": [(table.name, tables[table.name].height, table.description) for table in RELEASE_TABLES],
+        "tables": [(table.name, content.rows(table.name), table.description) for table in RELEASE_TABLES],
     }
 
 
@@ -84,13 +85,12 @@ def sources(table: pl.DataFrame, iso3: str | None = None) -> Row:
     }
 
 
-def _matrix(tables: Tables, countries: list[str], labels: Labels) -> Row:
+def _matrix(headlines: pl.DataFrame, tables: Tables, countries: list[str], labels: Labels) -> Row:
     """Indicator x country: a letter of AVAILABILITY and whether there is other evidence.
 
     Where no series of an indicator is reported and one was not loaded, the snapshot does not tell whether it is.
     """
     pair = ["iso3", "indicator"]
-    headlines = tables["data_gaps"].filter(pl.col("stratum") == "_T")
     present = {
         "official": headlines.filter(pl.col("status") == "reported"),
         "unknown": headlines.filter(pl.col("status") == "not_loaded"),
@@ -127,15 +127,15 @@ def _matrix(tables: Tables, countries: list[str], labels: Labels) -> Row:
     }
 
 
-def _breakdowns(tables: Tables, labels: Labels) -> Row:
+def _breakdowns(all_gaps: pl.LazyFrame, estimates: pl.DataFrame, labels: Labels) -> Row:
     """Indicator x breakdown: in how many countries there is an official figure, and a citizen figure, by it.
 
     A letter of AVAILABILITY over all countries; a cell is None where no official series is expected to have the
     breakdown and no citizen figure has it.
     """
-    expected_of = tables["data_gaps"].select("iso3", "indicator", "status", *words.BREAKDOWN)
+    expected_of = all_gaps.select("iso3", "indicator", "status", *words.BREAKDOWN).unique().collect()
     gaps = expected_of.filter(~pl.col("status").is_in(NOT_JUDGED))
-    citizen = tables["citizen_estimates"].filter(pl.col("estimate").is_not_null())
+    citizen = estimates.filter(pl.col("estimate").is_not_null())
     rows: dict[str, list[Row]] = {code: [] for code in labels.indicators}
     cells: list[Row] = []
     for name in words.BREAKDOWN:
@@ -209,26 +209,23 @@ def _whole(value: object) -> int | None:
     return int(value) if isinstance(value, int | float) else None
 
 
-def _gaps(gaps: pl.DataFrame, countries: list[str], labels: Labels) -> Row:
+def _gaps(gaps: pl.LazyFrame, headlines: pl.DataFrame, countries: list[str], labels: Labels) -> Row:
     """Counts of statuses (headlines) and flags (all expected strata) by country, and what no country can mend."""
-    headlines = gaps.filter(pl.col("stratum") == "_T")
-    flagged = _tally(gaps.select("iso3", "flags").filter(pl.col("flags") != ""), "flags")
+    flagged = _tally(gaps.filter(pl.col("flags") != ""), "flags")
     flags = (
         flagged.with_columns(flag=pl.col("flags").str.split(","))
         .explode("flag")
         .group_by("iso3", "flag")
         .agg(pl.col("len").sum())
     )
-    effects = gaps.select("iso3", "citizen_effect", "status").filter(
-        pl.col("citizen_effect").is_not_null() & (pl.col("status") != "not_applicable")
-    )
+    effects = gaps.filter(pl.col("citizen_effect").is_not_null() & (pl.col("status") != "not_applicable"))
     # A group that some series could show is not one that official figures can not show.
     no_code = (
-        gaps.select("marginalised_group", "flags")
-        .filter(pl.col("marginalised_group") != "_T")
+        gaps.filter(pl.col("marginalised_group") != "_T")
         .group_by("marginalised_group")
         .agg(without=without_code().all())
         .filter("without")
+        .collect()
     )
     # An indicator of which the release has another series, loaded or not, is not without any.
     no_series = (
@@ -238,25 +235,30 @@ def _gaps(gaps: pl.DataFrame, countries: list[str], labels: Labels) -> Row:
         .filter("none")["indicator"]
         .to_list()
     )
-    judged = judged_of(gaps.select("stratum", "status", "headline_status", "flags"))
-    missing = judged.filter(pl.col("status") != "reported")
     return {
-        "statuses": _counts(_tally(headlines, "status"), "status", words.GAP_STATUS, countries),
+        "statuses": _counts(_tally(headlines.lazy(), "status"), "status", words.GAP_STATUS, countries),
         "flags": _counts(flags, "flag", words.GAP_FLAG, countries),
         "effects": _counts(_tally(effects, "citizen_effect"), "citizen_effect", words.CITIZEN_EFFECT, countries),
         "groups_without_code": [code for code in labels.groups if code in set(no_code["marginalised_group"])],
         "without_series": in_order(no_series),
-        "judged": judged.height,
-        "missing": missing.height,
-        "no_code": missing.filter(without_code()).height,
+        **judged_of(gaps),
     }
 
 
-def judged_of(gaps: pl.DataFrame) -> pl.DataFrame:
-    """The gaps counted as in the table coverage: a missing breakdown of a missing headline is one gap with it."""
-    return gaps.filter(
-        ~pl.col("status").is_in(["not_applicable", "not_loaded"])
-        & ((pl.col("stratum") == "_T") | pl.any_horizontal(pl.col("status", "headline_status") == "reported"))
+def judged_of(gaps: pl.LazyFrame) -> dict[str, int]:
+    """judged, missing, and missing for want of a code (no_code): how many cells.
+
+    Counted as in the table coverage: a missing breakdown of a missing headline is one gap with it.
+    """
+    missing = pl.col("status") != "reported"
+    return (
+        gaps.filter(
+            ~pl.col("status").is_in(["not_applicable", "not_loaded"])
+            & ((pl.col("stratum") == "_T") | pl.any_horizontal(pl.col("status", "headline_status") == "reported"))
+        )
+        .select(judged=pl.len(), missing=missing.sum(), no_code=(missing & without_code()).sum())
+        .collect()
+        .row(0, named=True)
     )
 
 
@@ -265,9 +267,9 @@ def without_code() -> pl.Expr:
     return pl.col("flags").str.contains(r"(^|,)group_has_no_code(,|$)")
 
 
-def _tally(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+def _tally(frame: pl.LazyFrame, column: str) -> pl.DataFrame:
     """How many rows there are of each value and country: iso3, the column, len."""
-    return frame.group_by("iso3", column).len()
+    return frame.group_by("iso3", column).len().collect()
 
 
 def _counts(tally: pl.DataFrame, column: str, known: Mapping[str, str], countries: list[str]) -> list[Row]:
