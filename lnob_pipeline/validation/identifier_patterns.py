@@ -120,11 +120,17 @@ _CANDIDATE = (
 )
 """Cells without an at sign, seven digits, a long fraction or another mark of a pattern match none and stop here."""
 
-_DIHEDRAL = (
+
+def _table(*rows: str) -> pl.Expr:
+    """Rows of ten digits, to be looked up by ten times the row and the column."""
+    return pl.lit(pl.Series([int(digit) for row in rows for digit in row], dtype=pl.Int32))
+
+
+_DIHEDRAL = _table(
     "0123456789", "1234067895", "2340178956", "3401289567", "4012395678",
     "5987604321", "6598710432", "7659821043", "8765932104", "9876543210",
 )  # fmt: skip
-_PERMUTATION = (
+_PERMUTATION = _table(
     "0123456789", "1576283094", "5803796142", "8916043527",
     "9453126870", "4286573901", "2793806415", "7046913258",
 )  # fmt: skip
@@ -134,13 +140,11 @@ _TAX_WEIGHTS = (31, 29, 23, 19, 17, 13, 7, 5, 3)
 @functools.cache
 def verhoeff_holds(column: str) -> pl.Expr:
     """Whether the last digit of a text of twelve digits is its Verhoeff check digit (dihedral group of order ten)."""
-    table = {f"{row}{column}": _DIHEDRAL[row][column] for row in range(10) for column in range(10)}
-    check, digits = pl.lit("0"), pl.col(column)
+    check: pl.Expr = pl.lit(0)
     for place in range(12):
-        digit = digits.str.slice(-1 - place, 1)
-        turned = digit.replace({str(d): _PERMUTATION[place % 8][d] for d in range(10)})
-        check = pl.concat_str([check, turned]).replace(table)
-    return check == "0"
+        turned = _PERMUTATION.gather(_digit(pl.col(column), -1 - place) + place % 8 * 10)
+        check = _DIHEDRAL.gather(check * 10 + turned)
+    return check == 0
 
 
 @functools.cache

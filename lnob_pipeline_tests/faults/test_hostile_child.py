@@ -250,3 +250,14 @@ def test_plain_text_takes_no_more_than_was_reckoned(content: bytes) -> None:
         [sys.executable, "-c", code], input=content, capture_output=True, cwd=root, env=environment, check=True
     )
     assert int(done.stdout) == content.count(b"\n") - 1
+
+
+def test_what_a_child_kept_of_one_file_is_not_there_for_the_next_to_take() -> None:
+    read_apart(SMALL + b'2,"y"\n' * 2_000_000, CSV)
+    first, kept = pid(), child._children[0].kept
+    assert kept > 1_000_000
+    read_apart(SMALL, CSV, Limits(memory_bytes=kept))
+    assert pid() == first
+    with pytest.raises(ReaderError, match="more memory than one file may take"):
+        read_apart(SMALL + b'2,"y"\n' * 2_000_000, CSV, Limits(memory_bytes=1_000_000))
+    assert not child._children or pid() != first

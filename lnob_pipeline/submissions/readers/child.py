@@ -79,6 +79,7 @@ class _Child:
         here = str(Path(__file__).resolve().parents[3])
         paths = [here, *(str(Path(place).resolve()) for place in sys.path)]
         self.parent = os.getpid()
+        self.kept = 0
         self.line, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
@@ -100,6 +101,10 @@ class _Child:
     def of_use(self) -> bool:
         """Whether it lives and belongs to this process, not to the one that this was forked from."""
         return self.parent == os.getpid() and self.process.poll() is None
+
+    def fits(self, limits: Limits) -> bool:
+        """Whether a file could take no more than its limit out of what the child kept of earlier files."""
+        return self.kept <= limits.memory_bytes
 
     def end(self) -> int:
         """End it; return how it ended (negative: by which signal)."""
@@ -144,6 +149,8 @@ def _asked(
     """Send an order; give the head of the reply and the line on which the tables follow."""
     with _lock:
         _ending[:] = [child for child in _ending if child.process.poll() is None]
+        if _children and _children[0].of_use() and not _children[0].fits(limits):
+            _put_away()
         if not _children or not _children[0].of_use():
             _children[:] = [_Child()]
         child = _children[0]
@@ -155,6 +162,7 @@ def _asked(
                 socket.send_fds(child.line, [b"f"], [memory.fileno()])
             _send(child.line, order)
             reply = _receive(child.line)
+            child.kept = reply["kept"]
             if "error" in reply:
                 raise _error(reply["error"])
             yield reply, child.line
@@ -166,9 +174,14 @@ def _asked(
             raise _ended(child.end(), path, limits) from None
         finally:
             if not reusable:
-                child.line.close()
-                _ending.extend(_children)
-                _children.clear()
+                _put_away()
+
+
+def _put_away() -> None:
+    """Let the child end, and use it no more."""
+    _children[0].line.close()
+    _ending.extend(_children)
+    _children.clear()
 
 
 def _ended(code: int, path: str, limits: Limits) -> ReaderError:
@@ -251,8 +264,8 @@ def serve() -> None:
     with contextlib.suppress(OSError):  # where memory is short this process goes first, not its parent
         Path("/proc/self/oom_score_adj").write_text("1000")
     pl.DataFrame({"warm": ["up"]}).with_columns(pl.all().replace("", None))  # threads start before memory is counted
+    start, grown = _statm()[0], False
     _send(line, {})
-    grown = False
     while not grown:
         _, handles, _, _ = socket.recv_fds(line, 1, 1)
         if not handles:
@@ -263,7 +276,7 @@ def serve() -> None:
         said, tables = _carried_out(_receive(line), content)
         del content
         grown = _statm()[1] > LARGE
-        _send(line, said | {"grown": grown})
+        _send(line, said | {"grown": grown, "kept": _statm()[0] - start})
         for table in tables:
             _hand_over(table, line)
 
