@@ -23,7 +23,9 @@ from lnob_pipeline.submissions.readers.child import read_apart
 CSV = DataFile(path="answers.csv", role="data", format="csv", delimiter=",")
 SMALL = b"a,b\n1,x\n"
 LARGE = b"a,b,c,d\n" + b'1,"he said ""yes""",42,x\n' * 400_000
-"""Enough quotes to take a second or more, on any machine."""
+"""Enough quotes to take a tenth of a second or more, on any machine."""
+SLOW = LARGE * 20 + b"1,2,3,4\r5,6,7,8\n"
+"""A return alone, which the fast engine cannot read: seconds on any machine."""
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +116,7 @@ def test_an_engine_that_aborts_ends_the_child_alone() -> None:
 def test_too_much_time_is_refused_and_the_next_file_is_read() -> None:
     started = time.monotonic()
     with pytest.raises(ReaderError, match="within 1 seconds"):
-        read_apart(LARGE * 20, CSV, Limits(seconds=1, memory_bytes=20_000_000_000))
+        read_apart(SLOW, CSV, Limits(seconds=1, memory_bytes=20_000_000_000))
     assert time.monotonic() - started < 15
     assert read_apart(SMALL, CSV)
 

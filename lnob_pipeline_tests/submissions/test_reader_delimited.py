@@ -145,7 +145,9 @@ class TestEngines:
         assert [list(row) for row in frame.rows()] == expected
         fast = _by_polars(content, delimiter)
         if fast is not None:
-            assert [list(row) for row in fast.select(pl.all().replace("", None)).rows()] == expected
+            frame, longest = fast
+            assert [list(row) for row in frame.select(pl.all().replace("", None)).rows()] == expected
+            assert longest == max(len((cell or "").encode()) for row in expected for cell in row)
 
     @given(st.text(st.sampled_from('ab,"\n\r é'), max_size=40))
     @example("a,b\n1\n")
@@ -166,7 +168,7 @@ class TestEngines:
         fast = _by_polars(text.encode(), ",")
         if fast is not None:
             exact = _by_csv(text.encode(), ",", FILE, 0)
-            assert _filled(fast) == _filled(exact)
+            assert _filled(fast[0]) == _filled(exact)
 
     @given(
         st.lists(st.lists(LETTERS, min_size=3, max_size=3), min_size=4, max_size=20),
@@ -191,7 +193,22 @@ class TestEngines:
             fast = _by_polars(text.encode(), ",")
         assert fast is not None or damage  # what is written by RFC 4180 needs no second engine
         if fast is not None:
-            assert _filled(fast) == _filled(_by_csv(text.encode(), ",", FILE, 0))
+            assert _filled(fast[0]) == _filled(_by_csv(text.encode(), ",", FILE, 0))
+
+    @given(
+        st.lists(st.lists(LETTERS, min_size=2, max_size=3), min_size=2, max_size=8),
+        st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=3),
+    )
+    def test_the_fast_engine_takes_nothing_that_is_no_utf8(
+        self, rows: list[list[str]], damage: list[tuple[int, int]]
+    ) -> None:
+        stream = io.StringIO(newline="")
+        csv.writer(stream).writerows(rows)
+        content = bytearray(stream.getvalue().encode())
+        for place, byte in damage:
+            content[place % len(content)] = byte
+        if _by_polars(bytes(content), ",") is not None:
+            content.decode()
 
     def test_the_fast_engine_is_used_for_ordinary_exports(self, shared: Path) -> None:
         assert _by_polars(b"a,b\n1,2\n3,\n", ",") is not None

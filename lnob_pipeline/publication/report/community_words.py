@@ -27,6 +27,7 @@ HIDDEN: Mapping[str, str] = {
     "suppressed_small_sample": "fewer than 25 people or households answered",
     "too_few_cases": "fewer than 25 people or households answered",
     "suppressed_small_count": "so few people are counted that somebody could be recognised",
+    "suppressed_dominance": "one answer makes up so much of the number that it could be worked out",
     "suppressed_to_protect": "the number would give away another hidden number",
     "not_estimable": "the way people were chosen does not allow a safe number",
     "no_rows": "nobody of this group answered",

@@ -62,7 +62,7 @@ def read_file(content: bytes, file: DataFile, limits: Limits | None = None) -> d
         before = ONLY_PLAIN.set(True)
         try:
             return read_here(content, file, limits)
-        except (NotPlainError, csv.Error, pl.exceptions.PanicException):
+        except (NotPlainError, csv.Error, UnicodeDecodeError, pl.exceptions.PanicException):
             pass
         finally:
             ONLY_PLAIN.reset(before)
@@ -95,6 +95,8 @@ def read_here(content: bytes, file: DataFile, limits: Limits | None = None) -> d
 
 def _check_letters(table: SourceTable, limit: int) -> None:
     """Refuse a cell so long that it is no answer; the first one is named by its column and row."""
+    if table.longest is not None and table.longest <= limit:
+        return
     longest = table.frame.select(pl.col(pl.String).str.len_bytes().max())
     for header in longest.columns:
         if (longest[header].item() or 0) > limit:

@@ -9,7 +9,8 @@ Two engines give the same rows. Polars is fast, and it fills short rows and drop
 its answer counts only where nothing was dropped or filled in: every quotation mark stands where RFC 4180 lets it stand,
 delimiters and line ends outside of them are as many as the table has, and with its cells and the quotation marks they
 add up to the bytes of the file. Anything else goes through the csv module, row by row. Where only plain text is asked
-for, the second engine is not used, and the first only where its tables are known to be within the limit of memory.
+for, the second engine is not used, and the first only where its tables are known to be within the limit of memory; the
+first takes no cell that is not UTF-8, and what is no cell is ASCII.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import csv
 import io
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -91,15 +92,17 @@ def _table(text: Text, file: DataFile, name: str, sheet: str | None, plain: bool
     body = content[titles_end:]
     if ONLY_PLAIN.get() and _memory_needed(body, text.line_feeds, delimiter) > LIMITS.get().memory_bytes:
         plain_only()
-    frame = _by_polars(body, delimiter)
-    if frame is None:
+    longest = None
+    if (cut := _by_polars(body, delimiter)) is not None:
+        frame, longest = cut
+    else:
         plain_only()
         frame = _by_csv(body, delimiter, file, titles)
     if frame.height < file.header_rows:
         raise ReaderError(file.path, "there is nothing in it", "send the file again with its data")
     rows = [list(row) for row in frame.head(file.header_rows).iter_rows()]
     headers = joined_header(rows) if file.header_rows > 1 else rows[0]
-    return make_table(
+    table = make_table(
         headers,
         frame.slice(file.header_rows),
         name,
@@ -109,6 +112,7 @@ def _table(text: Text, file: DataFile, name: str, sheet: str | None, plain: bool
         plain=plain,
         notes=text.notes,
     )
+    return replace(table, longest=longest)
 
 
 def _memory_needed(text: bytes, line_feeds: int, delimiter: str) -> float:
@@ -129,14 +133,18 @@ def _first_rows(text: bytes, delimiter: str, count: int, file: str) -> tuple[int
         for _ in range(count):
             next(reader)
     except (csv.Error, StopIteration):
+        plain_only()
         raise ReaderError(
             file, "the rows above the names of the columns do not end", "look at files.title_rows in the manifest"
         ) from None
     return count, lines.tell()
 
 
-def _by_polars(text: bytes, delimiter: str) -> pl.DataFrame | None:
-    """All rows, the header first; None where the engine cannot be shown to have kept every byte."""
+def _by_polars(text: bytes, delimiter: str) -> tuple[pl.DataFrame, int] | None:
+    """All rows, the header first, and bytes of the longest cell.
+
+    None where the engine cannot be shown to have kept every byte.
+    """
     end = len(text)
     while end and text[end - 1] in b"\r\n":
         end -= 1
@@ -145,19 +153,23 @@ def _by_polars(text: bytes, delimiter: str) -> pl.DataFrame | None:
     if body.endswith(delimiter.encode()):  # Polars takes one cell too many at the very end of a file for none
         body += b"\n"
     with ThreadPoolExecutor(1) as beside:
-        counted = beside.submit(_marks, text, end, delimiter)
+        counted = beside.submit(_marks, text, end, delimiter) if ONLY_PLAIN.get() else None  # see encoding._in_chunks
         try:
             frame = pl.read_csv(body, has_header=False, separator=delimiter, infer_schema=False)
         except pl.exceptions.PolarsError:
             return None
-        marks = counted.result()
+        marks = counted.result() if counted else _marks(text, end, delimiter)
     if marks is None or frame.width < 2 or frame.height == 0:
         return None
-    cells = frame.select(pl.sum_horizontal(pl.all().str.len_bytes().sum().cast(pl.Int64))).item()
+    lengths = pl.all().str.len_bytes()
+    sums, longest = lengths.sum().cast(pl.Int64).name.suffix("+"), lengths.max().name.suffix("<")
+    counted_cells = frame.lazy().select(sums, longest).collect()  # lazily: lengths are measured once
+    cells = counted_cells.select(pl.sum_horizontal(r"^.*\+$")).item()
     between = (frame.width - 1) * frame.height + len(marks.line_end) * (frame.height - 1)
     if (marks.between or between) != between or cells + between + marks.quotes != end:
         return None
-    return frame.with_columns(pl.when(pl.all() != "").then(pl.all())) if marks.empty else frame
+    kept = frame.with_columns(pl.when(pl.all() != "").then(pl.all())) if marks.empty else frame
+    return kept, counted_cells.select(pl.max_horizontal("^.*<$")).item() or 0
 
 
 @dataclass(frozen=True)
@@ -175,13 +187,14 @@ class _Marks:
     line_end: str
 
 
-def _marks(text: bytes, end: int, delimiter: str) -> _Marks | None:
+def _marks(text: bytes, end: int, delimiter: str, *, paired: bool = True) -> _Marks | None:
     """The marks of the text before `end`; None where a quotation mark or a line end stands where RFC 4180 has none.
 
     Every second quotation mark opens a quoted cell, behind a border (delimiter, line end, start), and the next one
     closes it, before a border; one that opens right behind one that closes is the second half of a doubled mark.
     A byte is a bit here, and 64 are looked at together, in parts that the nearest memory of a processor holds.
-    Source: Langdale and Lemire (2019), Parsing gigabytes of JSON per second, 3.1.
+    paired: as long as each line feed has a carriage return before it, they are not looked at by themselves; with the
+    first that has not, all begins anew. Source: Langdale and Lemire (2019), Parsing gigabytes of JSON per second, 3.1.
     """
     returns = b"\r" in text
     if not returns and b'"' not in text:
@@ -190,18 +203,25 @@ def _marks(text: bytes, end: int, delimiter: str) -> _Marks | None:
     quotes = between = feeds = carriages = pairs = 0
     empty = False
     inside, bordered, closed, opened, returned = FALSE, TRUE, FALSE, FALSE, FALSE  # of the byte before a part
+    carried_before = False
     for start in range(0, end, CHUNK):
         part = letters[start : start + CHUNK]
         if start + CHUNK >= end:  # one more delimiter stands for the border at the end
             part = np.pad(part, (0, 64 - len(part) % 64))
             part[end - start] = ord(delimiter)
-        quote, feed = _bits(part == ord('"')), _bits(part == ord("\n"))
-        border = _bits(part == ord(delimiter)) | feed
+        fed = part == ord("\n")
+        quote, bordering = _bits(part == ord('"')), fed | (part == ord(delimiter))
+        if returns:
+            carried = part == ord("\r")
+            bordering |= carried
+            if paired and (fed[0] != carried_before or (fed[1:] != carried[:-1]).any()):
+                return _marks(text, end, delimiter, paired=False)
+            carried_before = carried[-1]
+        border = _bits(bordering)
         within, inside = _within(quote, inside)
         outside = ~within
-        if returns:
-            carriage = _bits(part == ord("\r"))
-            border |= carriage
+        if returns and not paired:
+            feed, carriage = _bits(fed), _bits(carried)
             carriage &= outside
             feed &= outside
             before, returned = _moved(carriage, returned)
@@ -219,7 +239,7 @@ def _marks(text: bytes, end: int, delimiter: str) -> _Marks | None:
         between += _count(border & outside)
     if inside or (carriages and not feeds == carriages == pairs):  # a lone return ends a row for the csv module alone
         return None
-    return _Marks(quotes, empty, between - 1, "\r\n" if carriages else "\n")
+    return _Marks(quotes, empty, between - 1, "\r\n" if carriages or (returns and paired) else "\n")
 
 
 _Bits = npt.NDArray[np.uint64]
@@ -315,6 +335,7 @@ def find_delimiter(text: bytes, file: DataFile) -> str:
         if widths and widths[0] > 1 and sum(width == widths[0] for width in widths) >= 0.9 * len(widths):
             fits[word] = widths[0]
     if not fits:
+        plain_only()
         raise ReaderError(
             file.path,
             "the cells are not divided by , ; | or tab",
@@ -324,6 +345,7 @@ def find_delimiter(text: bytes, file: DataFile) -> str:
     most = max(fits.values())
     best = [word for word, width in fits.items() if width == most]
     if len(best) > 1:
+        plain_only()
         raise ReaderError(
             file.path,
             "the cells could be divided by {delimiters}",

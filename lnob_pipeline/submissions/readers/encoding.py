@@ -3,6 +3,7 @@
 In order: what the manifest says; a byte order mark; UTF-16 by its zero bytes; UTF-8 to the last byte; one of SNIFFED,
 if its letters make sense and those of the others do not (charset-normalizer's measure of mess). What was found is
 stated in a note. Control characters are refused: no table has them, and readers further on may stop at them.
+Where only plain text is read, what is not marked is taken for UTF-8: who cuts it says so of every cell or gives up.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from lnob_pipeline.submissions.manifest import DataFile
-from lnob_pipeline.submissions.readers.limits import plain_only
+from lnob_pipeline.submissions.readers.limits import ONLY_PLAIN, plain_only
 from lnob_pipeline.submissions.readers.table import Note, ReaderError
 
 CODECS = {
@@ -42,7 +43,7 @@ MARKS = (  # UTF-32 first: the mark of UTF-16 is the beginning of its own
 )
 PROGRAMS = (b"PK\x03\x04", b"$FL2", b"$FL3", b"PAR1", bytes.fromhex("d0cf11e0"))
 """First bytes of zips (and so of workbooks), SPSS, Parquet and old Excel files."""
-CHUNK = 1 << 18
+CHUNK = 1 << 19
 """Bytes that are looked at together: as many as the nearest memory of a processor holds."""
 CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r") + b"\x7f"
 WORKERS = 2
@@ -71,7 +72,9 @@ def read_text(content: bytes, file: DataFile) -> Text:
         raise ReaderError(
             file.path, "this is a workbook or another program's file, not a text file", "export it as CSV"
         )
-    found = file.encoding or _marked(content) or _by_zeros(content) or _utf8_or_sniffed(content, file.path)
+    found = file.encoding or _marked(content) or _by_zeros(content)
+    unproven = found is None and ONLY_PLAIN.get()
+    found = found or ("utf-8" if unproven else _utf8_or_sniffed(content, file.path))
     body = next((content[len(mark) :] for mark, name in MARKS if name == found and content.startswith(mark)), content)
     if found != "utf-8":
         body = _decoded(body, found, file.path).encode()
@@ -179,9 +182,12 @@ def _decode_utf8(content: bytes) -> None:
 
 
 def _in_chunks(look: Callable[[int], Found], size: int) -> list[Found]:
-    """What is found in each chunk of a text, by its start; several are looked at together."""
+    """What is found in each chunk of a text, by its start; several are looked at together where text is plain.
+
+    Not under a limit of memory, where a thread that finds none dies, and whoever started it waits for ever.
+    """
     starts = range(0, size, CHUNK)
-    if len(starts) < 2 * WORKERS:
+    if len(starts) < 2 * WORKERS or not ONLY_PLAIN.get():
         return [look(start) for start in starts]
     with ThreadPoolExecutor(WORKERS) as workers:
         shares = [starts[worker::WORKERS] for worker in range(WORKERS)]
@@ -199,11 +205,13 @@ def _line_feeds(content: bytes, file: str) -> int:
         chunk = letters[start : start + CHUNK]
         feeds = int(np.count_nonzero(chunk == ord("\n")))
         others = np.count_nonzero(chunk < ord(" ")) - feeds
-        controls = others and others > np.count_nonzero((chunk == ord("\r")) | (chunk == ord("\t")))
-        return feeds, bool(controls or chunk.view(np.int8).max() == 127)
+        for usual in "\r\t":
+            others = others and others - np.count_nonzero(chunk == ord(usual))
+        return feeds, bool(others or chunk.view(np.int8).max() == 127)
 
     found = _in_chunks(look, len(content))
     if any(controls for _, controls in found):
+        plain_only()
         start = next(place for place, byte in enumerate(content) if byte in CONTROLS)
         raise ReaderError(
             file,

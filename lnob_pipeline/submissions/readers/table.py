@@ -65,7 +65,8 @@ class SourceTable:
     frame: String columns under the source's headers; an empty cell is null. row_numbers: for each row of the frame, its
     number as the partner sees it (spreadsheet and text files: the header is row 1; SPSS and Stata: the case number).
     labels: question texts by column; value_labels: {column: {code: label}}; missing_codes: the codes and ranges
-    ("97 to 99") that the file itself declares missing, by column. notes: what the partner should know.
+    ("97 to 99") that the file itself declares missing, by column. notes: what the partner should know. longest: bytes
+    that no cell is longer than, where the reader knows.
     """
 
     name: str
@@ -77,6 +78,7 @@ class SourceTable:
     value_labels: dict[str, dict[str, str]] = field(default_factory=dict)
     missing_codes: dict[str, list[str]] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
+    longest: int | None = None
 
 
 def file_stem(path: str) -> str:
