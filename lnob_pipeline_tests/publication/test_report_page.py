@@ -587,3 +587,9 @@ def test_a_page_in_another_language_marks_what_is_english(
         pages_of(tables, mappings, language)["KEN.html"], 'id="t-ken-2019-household-survey-SG_REG_BRTH"', "<t"
     )
     assert '<span lang="en">Children under 5 years of age' in figure
+
+
+def test_words_of_a_list_stand_apart_in_every_language() -> None:
+    for language in languages():
+        listed = Speech(language).listed(["a", "b", "c", "d"])
+        assert "a, b, c" in listed, language

@@ -73,7 +73,10 @@ class Speech:
         items = [escape(part) for part in parts]
         if most is not None and len(items) > most:
             items = [*items[:most], self.count("{n} more", "{n} more", len(items) - most)]
-        return Markup(format_list(items, locale=self.locale))
+        found = format_list(items, locale=self.locale)
+        if len(items) > 2:  # CLDR has no blank behind the first comma in Nepali
+            found = found.replace(f"{items[0]},{items[1]}", f"{items[0]}, {items[1]}", 1)
+        return Markup(found)
 
     def country(self, iso3: str, name: str) -> Markup:
         """The name of a country: in English that of the mappings, elsewhere that of CLDR."""
