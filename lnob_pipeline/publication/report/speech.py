@@ -37,13 +37,12 @@ class Speech:
         path = path_of(language, REPORT)
         stamp = path.stat().st_mtime_ns if path.exists() else None
         self.status, self._translations = _translations(language, path, stamp)
-        self._number = functools.cache(self._format_number)
         self._said = functools.cache(self._look_up)
+        self._whole = functools.cache(lambda text: self._said(text).replace("{{", "{").replace("}}", "}"))
 
     def say(self, text: str, **details: object) -> Markup:
         """A text of the catalogue, its {names} filled; details that are no Markup are escaped."""
-        found = self._said(text)
-        return found.format(**details) if details else found.replace("{{", "{").replace("}}", "}")
+        return self._said(text).format(**details) if details else self._whole(text)
 
     def plain(self, text: str, **details: object) -> str:
         """The same without any mark-up, for attributes."""
@@ -66,7 +65,7 @@ class Speech:
 
     def number(self, value: float, digits: int = 0) -> str:
         """A number with its separators; `digits` decimals, always all of them."""
-        return self._number(value, digits)
+        return _number(self.language, value, digits)
 
     def listed(self, parts: Iterable[str], most: int | None = None) -> Markup:
         """Words joined as in a sentence; beyond `most` the rest is counted."""
@@ -92,8 +91,10 @@ class Speech:
         safe = escape(text)
         return Markup(f'<span lang="{language}">{safe}</span>') if foreign and language != self.language else safe
 
-    def _format_number(self, value: float, digits: int) -> str:
-        return str(format_decimal(value, "#,##0" + "." * bool(digits) + "0" * digits, locale=self.locale))
+
+@functools.lru_cache(maxsize=200_000)
+def _number(language: str, value: float, digits: int) -> str:
+    return str(format_decimal(value, "#,##0" + "." * bool(digits) + "0" * digits, locale=language))
 
 
 @functools.cache
